@@ -1,0 +1,316 @@
+"""The sockets between processes: endpoints' kinds, modes and bounds. The only module that imports zmq.
+
+Every ipc socket is bound under a lock, because a second bind to the same path silently takes the
+first one's place, and with mode 0660, because the umask would otherwise decide who may connect.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+import zmq
+
+from .messages import (
+    MESSAGE_BYTES_MAX,
+    AudioEnd,
+    AudioFrame,
+    MalformedMessageError,
+    Message,
+    decode,
+    encode,
+    pack,
+    topic_of,
+    unpack,
+)
+
+FRAMES_MAX: Final = 200
+"""Frames that may wait in a frames socket, 10 s of sound; beyond that the sender is told."""
+TURNS_MAX: Final = 10_000
+"""Messages that may wait for a slow subscriber; beyond that it misses some and asks the replay socket."""
+REPLY_LINGER_MS: Final = 500
+
+
+class AddressInUseError(OSError):
+    """Another process already serves this socket."""
+
+
+class Wakeup:
+    """Lets one thread wake another one's poll."""
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def pollable(self) -> int:
+        return self._fd
+
+    def set(self) -> None:
+        with suppress(BlockingIOError):  # the counter is full: it is set
+            os.eventfd_write(self._fd, 1)
+
+    def clear(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class _Socket:
+    """A socket of one kind, with bounds, closed once."""
+
+    def __init__(self, kind: int, *, queue_max: int) -> None:
+        self.malformed = 0
+        """Messages dropped because they were none of ours."""
+        self._lock: int | None = None
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.SNDHWM, queue_max)
+        self._socket.set(zmq.RCVHWM, queue_max)
+        self._socket.set(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Close; `linger_ms` is how long messages on their way may still take."""
+        self._socket.close(linger=linger_ms)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def pollable(self) -> "zmq.Socket[bytes]":
+        return self._socket
+
+    def _bind(self, endpoint: str) -> None:
+        path = endpoint.removeprefix("ipc://")
+        if path == endpoint:
+            self._socket.bind(endpoint)
+            return
+        self._lock = lock(Path(f"{path}.lock"), endpoint)
+        with _umask(0o117):
+            self._socket.bind(endpoint)
+
+    def _connect(self, endpoint: str) -> None:
+        # A peer that was killed is looked for again this often.
+        self._socket.set(zmq.RECONNECT_IVL, 20)
+        self._socket.set(zmq.RECONNECT_IVL_MAX, 500)
+        self._socket.connect(endpoint)
+
+    def _receive(self, timeout_s: float) -> list[bytes] | None:
+        if timeout_s and not self._socket.poll(int(timeout_s * 1000)):
+            return None
+        try:
+            return self._socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+
+    def _send(self, parts: list[bytes], wait_s: float = 0) -> bool:
+        if wait_s and not self._socket.poll(int(wait_s * 1000), zmq.POLLOUT):
+            return False
+        try:
+            self._socket.send_multipart(parts, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+
+class FramesOut(_Socket):
+    """Capture's end of the frames socket."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(zmq.PUSH, queue_max=FRAMES_MAX)
+        # Nothing is queued for a transcription process that is not there.
+        self._socket.set(zmq.IMMEDIATE, 1)
+        self._connect(endpoint)
+
+    def send(self, message: AudioFrame | AudioEnd, wait_s: float = 0) -> bool:
+        """Push a frame; False when there is no room for it within `wait_s`."""
+        return self._send([encode(message)], wait_s)
+
+
+class FramesIn(_Socket):
+    """Transcription's end of the frames socket."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(zmq.PULL, queue_max=FRAMES_MAX)
+        self._bind(endpoint)
+
+    def receive(self) -> AudioFrame | AudioEnd | None:
+        """Give the next frame that has arrived, or None. Malformed ones are dropped and counted."""
+        while parts := self._receive(0):
+            try:
+                message = decode(parts[-1])
+            except MalformedMessageError:
+                self.malformed += 1
+                continue
+            if isinstance(message, AudioFrame | AudioEnd):
+                return message
+            self.malformed += 1
+        return None
+
+
+class TurnsOut(_Socket):
+    """The turn socket, as its publisher has it."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(zmq.XPUB, queue_max=TURNS_MAX)
+        # A subscriber that comes back must be seen to come back.
+        self._socket.set(zmq.XPUB_VERBOSE, 1)
+        self._bind(endpoint)
+
+    def publish(self, message: Message) -> None:
+        """Send to every subscriber; one that is 10,000 messages behind misses it."""
+        self._send([topic_of(message).encode(), encode(message)])
+
+    def new_subscriptions(self) -> int:
+        """Count the subscriptions made since the last call."""
+        made = 0
+        while parts := self._receive(0):
+            if parts[0][:1] == b"\x01":
+                made += 1
+            elif parts[0][:1] != b"\x00":
+                self.malformed += 1
+        return made
+
+
+class TurnsIn(_Socket):
+    """The turn socket, as a subscriber has it."""
+
+    def __init__(self, endpoint: str, topics: tuple[str, ...] = ("",)) -> None:
+        super().__init__(zmq.SUB, queue_max=TURNS_MAX)
+        for topic in topics:
+            self._socket.subscribe(topic)
+        self._connect(endpoint)
+
+    def receive(self, timeout_s: float = 0) -> Message | None:
+        """Give the next message, or None after `timeout_s`. Malformed ones are dropped and counted."""
+        while parts := self._receive(timeout_s):
+            try:
+                return decode(parts[-1])
+            except MalformedMessageError:
+                self.malformed += 1
+        return None
+
+
+class ReplayServer(_Socket):
+    """The replay socket, as the journal's owner has it."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(zmq.ROUTER, queue_max=100)
+        self._bind(endpoint)
+
+    def receive(self) -> tuple[bytes, dict[str, Any]] | None:
+        """Give the next request and who asks, or None."""
+        while parts := self._receive(0):
+            try:
+                return parts[0], unpack(parts[-1])
+            except MalformedMessageError:
+                self.malformed += 1
+        return None
+
+    def send(self, peer: bytes, message: dict[str, Any]) -> bool:
+        """Answer with one map; False when the peer's queue is full."""
+        return self._send([peer, pack(message)])
+
+
+class ReplayClient(_Socket):
+    """The replay socket, as a subscriber has it."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(zmq.DEALER, queue_max=TURNS_MAX)
+        self._connect(endpoint)
+
+    def ask(self, request: dict[str, Any]) -> bool:
+        return self._send([pack(request)], wait_s=1)
+
+    def receive(self, timeout_s: float = 0) -> dict[str, Any] | None:
+        while parts := self._receive(timeout_s):
+            try:
+                return unpack(parts[-1])
+            except MalformedMessageError:
+                self.malformed += 1
+        return None
+
+
+class Replier(_Socket):
+    """A request socket, as the process that answers has it."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(zmq.ROUTER, queue_max=100)
+        self._bind(endpoint)
+
+    def receive(self, timeout_s: float) -> tuple[list[bytes], dict[str, Any]] | None:
+        """Give the next request and its return address, or None after `timeout_s`."""
+        parts = self._receive(timeout_s)
+        if not parts:
+            return None
+        try:
+            return parts[:-1], unpack(parts[-1])
+        except MalformedMessageError:
+            self.malformed += 1
+            return parts[:-1], {}
+
+    def reply(self, address: list[bytes], answer: dict[str, Any]) -> None:
+        self._send([*address, pack(answer)])
+
+
+def request(endpoint: str, question: dict[str, Any], timeout_s: float = 1.0) -> dict[str, Any]:
+    """Ask a process. Raises TimeoutError when nothing answers, MalformedMessageError on nonsense."""
+    with _Socket(zmq.REQ, queue_max=10) as socket:
+        socket._connect(endpoint)  # noqa: SLF001  # this module's own class
+        socket._send([pack(question)], wait_s=timeout_s)  # noqa: SLF001
+        parts = socket._receive(timeout_s)  # noqa: SLF001
+        if parts is None:
+            raise TimeoutError(f"nothing answers at {endpoint}")
+        return unpack(parts[-1])
+
+
+class Poller:
+    """Waits for several sockets and wakeups at once."""
+
+    def __init__(self, *sources: _Socket | Wakeup) -> None:
+        self._poller = zmq.Poller()
+        for source in sources:
+            self._poller.register(source.pollable(), zmq.POLLIN)
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something has arrived, or after `timeout_s`."""
+        self._poller.poll(max(0, int(timeout_s * 1000)))
+
+
+def lock(path: Path, what: str) -> int:
+    """Take the lock at `path` for this process's life; give its descriptor.
+
+    Raises AddressInUseError when another process has it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        by = f" (process {holder})" if holder.isdigit() else ""
+        raise AddressInUseError(f"{what} is already in use by another minuted{by}") from None
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
+
+
+@contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def version() -> str:
+    """Give the ZeroMQ library's version."""
+    return zmq.zmq_version()

@@ -1,0 +1,80 @@
+"""pause, resume, endpoint, configure, status: one request socket per process.
+
+A request is a map `{"op": name, …}`, its answer a map with `ok`; an error is `{"ok": False,
+"error": text}`. The answering thread is a process's own, so a busy process still tells its state.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from .bus import Replier, request
+from .config import Settings
+from .messages import MalformedMessageError
+
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
+log = structlog.get_logger(__name__)
+
+
+class ControlServer:
+    """Answers requests on a thread of its own until closed.
+
+    `handlers` maps an op to a function of the request; it is called on that thread and must not
+    wait. A "status" handler's map is completed with the process's pid and uptime.
+    """
+
+    def __init__(self, endpoint: str, handlers: dict[str, Handler]) -> None:
+        self._replier = Replier(endpoint)
+        self._handlers = handlers
+        self._started_s = time.monotonic()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
+        self._replier.close(linger_ms=200)
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():
+            if asked := self._replier.receive(timeout_s=0.2):
+                address, question = asked
+                self._replier.reply(address, self._answer(question))
+
+    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        op = question.get("op")
+        handler = self._handlers.get(op) if isinstance(op, str) else None
+        if handler is None:
+            return {"ok": False, "error": f"unknown request {op!r}; known: {', '.join(self._handlers)}"}
+        try:
+            answer = handler(question)
+        except Exception as error:  # a request must not end the process it asks
+            log.exception("request_failed", op=op)
+            return {"ok": False, "error": str(error) or type(error).__name__}
+        if op == "status":
+            uptime_s = round(time.monotonic() - self._started_s, 1)
+            answer = {"pid": os.getpid(), "uptime_s": uptime_s, **answer}
+        return {"ok": True, **answer}
+
+
+def ask(settings: Settings, stage: str, op: str, timeout_s: float = 1.0, **details: Any) -> dict[str, Any]:
+    """Ask a stage for something. Raises TimeoutError when it does not answer, ValueError when it refuses."""
+    answer = request(settings.control_endpoint(stage), {"op": op, **details}, timeout_s)
+    if not answer.get("ok"):
+        raise ValueError(str(answer.get("error", "refused")))
+    return answer
+
+
+def status_of(settings: Settings, stage: str, timeout_s: float = 1.0) -> dict[str, Any] | None:
+    """Give a stage's own status, or None when it does not answer."""
+    try:
+        answer = ask(settings, stage, "status", timeout_s)
+    except (TimeoutError, ValueError, MalformedMessageError):
+        return None
+    return {key: value for key, value in answer.items() if key != "ok"}

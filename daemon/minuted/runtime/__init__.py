@@ -1,0 +1,1 @@
+"""What any daemon needs, knowing nothing of audio or turns."""

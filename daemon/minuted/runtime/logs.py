@@ -1,0 +1,51 @@
+"""Logs on stderr: pretty on a terminal, one JSON object a line otherwise. Never a transcript or a key."""
+
+import logging
+import os
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+
+def set_up(stage: str, room: str = "") -> None:
+    """Send our own and other libraries' log lines to stderr, each marked with its stage and room.
+
+    MINUTED_LOG=debug in the environment shows more.
+    """
+    pretty = sys.stderr.isatty()
+    level = logging.getLevelNamesMapping().get(os.environ.get("MINUTED_LOG", "info").upper(), logging.INFO)
+
+    def mark(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        # Not by context variables: those do not reach a thread.
+        event["stage"] = stage
+        if room and not pretty:
+            event["room"] = room
+        return event
+
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if pretty else "iso", utc=not pretty),
+        mark,
+    ]
+    render: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(pad_event_to=24)]
+        if pretty
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    for chatty in ("assemblyai", "httpx", "httpcore", "websockets"):
+        # Their lines hold addresses, headers or words; what matters of them we log ourselves.
+        logging.getLogger(chatty).setLevel(logging.CRITICAL + 1)

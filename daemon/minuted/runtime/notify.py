@@ -1,0 +1,34 @@
+"""Readiness and status by systemd's notify protocol, to systemd or to our own supervisor alike.
+
+Source: sd_notify(3): datagrams of `KEY=value` lines to the unix socket named in NOTIFY_SOCKET.
+"""
+
+import os
+import socket
+from contextlib import suppress
+
+
+def ready(status: str = "") -> None:
+    """Say that start-up is over and the process does its work."""
+    send(READY="1", **({"STATUS": status} if status else {}))
+
+
+def status(text: str) -> None:
+    """Say in one line what the process does."""
+    send(STATUS=text)
+
+
+def stopping() -> None:
+    send(STOPPING="1")
+
+
+def send(**values: str) -> None:
+    """Send values; without a NOTIFY_SOCKET, or with nobody behind it, nothing happens."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    message = "\n".join(f"{key}={value.replace(chr(10), ' ')}" for key, value in values.items())
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        out.sendto(message.encode(), address)

@@ -1,0 +1,62 @@
+"""The sink contract: what a file in `sinks/` must have."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, dataclass_transform
+
+from .messages import Gap, Turn
+
+
+class Retry(Exception):  # noqa: N818  # a sink author raises it as a word: Retry
+    """Not now: offer the same turn again, after `after_s` seconds where the far end said so."""
+
+    def __init__(self, reason: str = "", after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+class Reject(Exception):  # noqa: N818
+    """Never: this turn cannot be delivered; put it aside as a dead letter and go on."""
+
+
+@dataclass_transform(kw_only_default=True)
+class Sink(ABC):
+    """Somewhere turns go. Its annotated attributes are its options.
+
+    The runner promises: `open` once before anything else; then one call at a time, in the order of
+    the turns, each repeated with growing pauses until it returns; `close` once, after the last.
+    A sink has its own process, so it needs no locks, and keeps nothing back: what `write` returned
+    from is delivered. Any exception means "again"; `Retry` may say when, `Reject` means "never".
+    """
+
+    name: str = ""
+    """The sink's name in the configuration."""
+    room: str = ""
+    """The room's name."""
+    checkpoint: dict[str, Any]
+    """What `write`, `revise` and `gap` leave here (numbers, strings, lists) is stored together with
+    the turn's being delivered, and is here again at the next `open`: how far a file was written, say.
+    Empty on the first start."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(kw_only=True, repr=False, eq=False)(cls)
+
+    def open(self) -> None:
+        """Get ready. Called once before any turn, and again should it fail."""
+
+    @abstractmethod
+    def write(self, turn: Turn) -> None:
+        """Deliver one final turn now; don't buffer."""
+
+    def revise(self, turn: Turn) -> None:
+        """Take a revision of a turn delivered before; `turn.id` tells which."""
+
+    def partial(self, turn: Turn) -> None:
+        """Show a turn that may still change. Called at most once per change, never repeated."""
+
+    def gap(self, gap: Gap) -> None:
+        """Note a stretch of the meeting of which there are no words."""
+
+    def close(self) -> None:
+        """Finish. Called once, after the last turn, also when the service stops."""
