@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import zmq
 
 from .messages import (
+    FRAME_BYTES,
     MESSAGE_BYTES_MAX,
     AudioEnd,
     AudioFrame,
@@ -30,7 +31,8 @@ FRAMES_MAX: Final = 200
 """Frames that may wait in a frames socket, 10 s of sound; beyond that the sender is told."""
 TURNS_MAX: Final = 10_000
 """Messages that may wait for a slow subscriber; beyond that it misses some and asks the replay socket."""
-REPLY_LINGER_MS: Final = 500
+REPLAY_MAX: Final = 2000
+"""Replayed records that may wait for a peer: four pages."""
 
 
 class AddressInUseError(OSError):
@@ -50,9 +52,11 @@ class Wakeup:
         with suppress(BlockingIOError):  # the counter is full: it is set
             os.eventfd_write(self._fd, 1)
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
+        """Forget it; True when it was set."""
         with suppress(BlockingIOError):
-            os.eventfd_read(self._fd)
+            return os.eventfd_read(self._fd) > 0
+        return False
 
     def close(self) -> None:
         os.close(self._fd)
@@ -61,11 +65,11 @@ class Wakeup:
 class _Socket:
     """A socket of one kind, with bounds, closed once."""
 
-    def __init__(self, kind: int, *, queue_max: int) -> None:
+    def __init__(self, kind: int, *, queue_max: int, context: "zmq.Context[Any] | None" = None) -> None:
         self.malformed = 0
         """Messages dropped because they were none of ours."""
         self._lock: int | None = None
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
+        self._socket: zmq.Socket[bytes] = (context or zmq.Context.instance()).socket(kind)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue_max)
         self._socket.set(zmq.RCVHWM, queue_max)
@@ -89,12 +93,19 @@ class _Socket:
 
     def _bind(self, endpoint: str) -> None:
         path = endpoint.removeprefix("ipc://")
-        if path == endpoint:
-            self._socket.bind(endpoint)
-            return
-        self._lock = lock(Path(f"{path}.lock"), endpoint)
-        with _umask(0o117):
-            self._socket.bind(endpoint)
+        try:
+            if path == endpoint:
+                self._socket.bind(endpoint)
+                return
+            self._lock = lock(Path(f"{path}.lock"), endpoint)
+            with _umask(0o117):
+                self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise OSError(error.errno, error.strerror, path) from None
+        except OSError:
+            self.close()
+            raise
 
     def _connect(self, endpoint: str) -> None:
         # A peer that was killed is looked for again this often.
@@ -124,7 +135,9 @@ class FramesOut(_Socket):
     """Capture's end of the frames socket."""
 
     def __init__(self, endpoint: str) -> None:
-        super().__init__(zmq.PUSH, queue_max=FRAMES_MAX)
+        # Only the end of its context waits for what a socket still holds: this one has its own.
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        super().__init__(zmq.PUSH, queue_max=FRAMES_MAX, context=self._context)
         # Nothing is queued for a transcription process that is not there.
         self._socket.set(zmq.IMMEDIATE, 1)
         self._connect(endpoint)
@@ -132,6 +145,11 @@ class FramesOut(_Socket):
     def send(self, message: AudioFrame | AudioEnd, wait_s: float = 0) -> bool:
         """Push a frame; False when there is no room for it within `wait_s`."""
         return self._send([encode(message)], wait_s)
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Close, and return when the receiver has all of it or `linger_ms` have passed; -1: no bound."""
+        super().close(linger_ms)
+        self._context.term()
 
 
 class FramesIn(_Socket):
@@ -149,7 +167,9 @@ class FramesIn(_Socket):
             except MalformedMessageError:
                 self.malformed += 1
                 continue
-            if isinstance(message, AudioFrame | AudioEnd):
+            if isinstance(message, AudioEnd) or (
+                isinstance(message, AudioFrame) and len(message.pcm) == FRAME_BYTES and message.number >= 0
+            ):
                 return message
             self.malformed += 1
         return None
@@ -202,7 +222,9 @@ class ReplayServer(_Socket):
     """The replay socket, as the journal's owner has it."""
 
     def __init__(self, endpoint: str) -> None:
-        super().__init__(zmq.ROUTER, queue_max=100)
+        super().__init__(zmq.ROUTER, queue_max=REPLAY_MAX)
+        # Say so when a peer's queue is full or the peer has gone, instead of dropping.
+        self._socket.set(zmq.ROUTER_MANDATORY, 1)
         self._bind(endpoint)
 
     def receive(self) -> tuple[bytes, dict[str, Any]] | None:
@@ -215,8 +237,13 @@ class ReplayServer(_Socket):
         return None
 
     def send(self, peer: bytes, message: dict[str, Any]) -> bool:
-        """Answer with one map; False when the peer's queue is full."""
-        return self._send([peer, pack(message)])
+        """Answer with one map; False when the peer's queue is full or the peer has gone."""
+        try:
+            return self._send([peer, pack(message)])
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return False
 
 
 class ReplayClient(_Socket):

@@ -43,24 +43,36 @@ class ControlServer:
 
     def _serve(self) -> None:
         while not self._closing.is_set():
-            if asked := self._replier.receive(timeout_s=0.2):
-                address, question = asked
+            if not (asked := self._replier.receive(timeout_s=0.2)):
+                continue
+            address, question = asked
+            try:
                 self._replier.reply(address, self._answer(question))
+            except Exception as error:  # a request must not end the process it asks, nor its answering
+                log.exception("request_failed", op=question.get("op"))
+                text = (str(error) or type(error).__name__).encode(errors="replace").decode()
+                self._replier.reply(address, {"ok": False, "error": text})
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         op = question.get("op")
         handler = self._handlers.get(op) if isinstance(op, str) else None
         if handler is None:
             return {"ok": False, "error": f"unknown request {op!r}; known: {', '.join(self._handlers)}"}
-        try:
-            answer = handler(question)
-        except Exception as error:  # a request must not end the process it asks
-            log.exception("request_failed", op=op)
-            return {"ok": False, "error": str(error) or type(error).__name__}
+        answer = handler(question)
         if op == "status":
             uptime_s = round(time.monotonic() - self._started_s, 1)
             answer = {"pid": os.getpid(), "uptime_s": uptime_s, **answer}
         return {"ok": True, **answer}
+
+
+def done(action: Callable[[], None]) -> Handler:
+    """Make a handler of something that needs no details and answers nothing."""
+
+    def handle(_question: dict[str, Any]) -> dict[str, Any]:
+        action()
+        return {}
+
+    return handle
 
 
 def ask(settings: Settings, stage: str, op: str, timeout_s: float = 1.0, **details: Any) -> dict[str, Any]:

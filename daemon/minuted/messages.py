@@ -156,6 +156,16 @@ class AudioEnd(Message):
     reason: Literal["drained", "stopped"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioGap(Message):
+    """The frames `from_number` to `to_number - 1` were never sampled, and why."""
+
+    type: Literal["frames_gap"] = "frames_gap"
+    from_number: int
+    to_number: int
+    reason: str
+
+
 MESSAGES: Final[dict[str, type[Message]]] = {
     "turn": Turn,
     "revision": Turn,
@@ -164,6 +174,7 @@ MESSAGES: Final[dict[str, type[Message]]] = {
     "heartbeat": Heartbeat,
     "frame": AudioFrame,
     "frames_end": AudioEnd,
+    "frames_gap": AudioGap,
 }
 
 TOPICS: Final = ("turn.partial", "turn.final", "turn.revised", "session", "gap", "heartbeat")
@@ -202,12 +213,16 @@ def pack(values: Any) -> bytes:
 
 def unpack(data: bytes) -> dict[str, Any]:
     """Read one msgpack map with string keys. Raises MalformedMessageError."""
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise MalformedMessageError(f"{len(data)} bytes are more than {MESSAGE_BYTES_MAX}")
     try:
-        values = msgpack.unpackb(data, max_buffer_size=MESSAGE_BYTES_MAX)
+        values = msgpack.unpackb(data)
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         raise MalformedMessageError(f"not msgpack: {error}") from None
     if not isinstance(values, dict):
         raise MalformedMessageError(f"a map was expected, not {type(values).__name__}")
+    if not all(isinstance(key, str) for key in values):
+        raise MalformedMessageError("a map's keys are strings")
     return values
 
 

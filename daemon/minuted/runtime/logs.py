@@ -29,7 +29,8 @@ def set_up(stage: str, room: str = "") -> None:
         mark,
     ]
     render: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(pad_event_to=24)]
+        # The default traceback shows local variables, keys and words among them.
+        [structlog.dev.ConsoleRenderer(pad_event_to=24, exception_formatter=structlog.dev.plain_traceback)]
         if pretty
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

@@ -6,6 +6,10 @@ Source: sd_notify(3): datagrams of `KEY=value` lines to the unix socket named in
 import os
 import socket
 from contextlib import suppress
+from typing import Final
+
+SEND_S_MAX: Final = 2.0
+"""A receiver whose queue stays full for so long misses the message."""
 
 
 def ready(status: str = "") -> None:
@@ -31,4 +35,5 @@ def send(**values: str) -> None:
         address = "\0" + address[1:]
     message = "\n".join(f"{key}={value.replace(chr(10), ' ')}" for key, value in values.items())
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        out.settimeout(SEND_S_MAX)
         out.sendto(message.encode(), address)

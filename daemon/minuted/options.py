@@ -1,0 +1,169 @@
+"""Options as annotated attributes: TOML tables in, dataclasses out, errors a person can act on.
+
+Used for `minuted.toml`'s sections and for every sink's options alike.
+"""
+
+import ast
+import difflib
+import inspect
+import json
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+
+class ConfigError(ValueError):
+    """The configuration must change before a new try makes sense: exit status 78."""
+
+
+_T = TypeVar("_T")
+
+
+def build(
+    cls: type[_T],
+    table: Mapping[str, Any],
+    where: str,
+    *,
+    hidden: Iterable[str] = (),
+    known_names: Mapping[str, str] | None = None,
+) -> _T:
+    """Make a dataclass of options from a TOML table.
+
+    `where` names the table in errors; `known_names` says of certain keys ("session.language_code") why
+    they are not to be used. Raises ConfigError for an unknown key (with a did-you-mean),
+    a wrong type or a missing option that has no default.
+    """
+    known = {option.name: option for option in options(cls) if option.name not in hidden}
+    prefix = f"{where}." if where else ""
+    for key in table:
+        if key in known:
+            continue
+        if note := (known_names or {}).get(prefix + key):
+            raise ConfigError(f"{prefix}{key} {note}")
+        close = difflib.get_close_matches(key, known, 1, 0.6)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(known)}" if known else ""
+        raise ConfigError(f"{f'[{where}]: ' if where else ''}unknown key {key!r}{hint}")
+    for name, option in known.items():
+        if name not in table and option.default is MISSING and option.default_factory is MISSING:
+            raise ConfigError(f"[{where}]: {name!r} is missing and has no default")
+    hints = typing.get_type_hints(cls)
+    given = {key: _convert(hints[key], value, prefix + key, known_names) for key, value in table.items()}
+    try:
+        return cls(**given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"[{where}]: {error}") from None
+
+
+def options(cls: type) -> tuple["Field[Any]", ...]:
+    """Give the options a dataclass declares: its public fields."""
+    return tuple(option for option in fields(cls) if option.init and not option.name.startswith("_"))
+
+
+def value_of(cls: type, name: str, value: Any, where: str) -> Any:
+    """Give a value as the option `name` of `cls` wants it. Raises ConfigError."""
+    return _convert(typing.get_type_hints(cls)[name], value, where)
+
+
+def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] | None = None) -> Any:
+    """Give a TOML value as the option's type, or raise ConfigError in words a person understands."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Union or origin is types.UnionType:
+        inner = [member for member in typing.get_args(hint) if member is not types.NoneType]
+        if len(inner) > 1:
+            for member in inner:
+                try:
+                    return _convert(member, value, where)
+                except ConfigError:
+                    continue
+            raise ConfigError(f"{where} cannot be {_shown(value)}")
+        return _convert(inner[0], value, where)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return build(hint, table_of(value, where), where, known_names=known_names)
+    if origin is Literal:
+        choices = [choice for choice in typing.get_args(hint) if choice != ""]
+        if value in typing.get_args(hint):
+            return value
+        wanted = " or ".join(f'"{choice}"' for choice in choices)
+        raise ConfigError(f"{where} is {wanted}, not {_shown(value)}")
+    if origin in (tuple, list):
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where} is a list, not {_shown(value)}")
+        member = typing.get_args(hint)[0]
+        return origin(_convert(member, item, f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is dict or hint is dict:
+        return dict(table_of(value, where))
+    convert, wanted, accepted = _PLAIN.get(hint, (None, "", ()))
+    if convert is None:
+        return value
+    if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{where} is {wanted}, not {_shown(value)}")
+    try:
+        return convert(value)
+    except (RuntimeError, ValueError, OverflowError) as error:
+        raise ConfigError(f"{where} cannot be {_shown(value)}: {error}") from None
+
+
+def _path(value: str | Path) -> Path:
+    if "\0" in str(value):
+        raise ValueError("no path has a zero in it")
+    return Path(value).expanduser()
+
+
+_PLAIN: Final[dict[Any, tuple[Callable[[Any], Any], str, tuple[type, ...]]]] = {
+    bool: (bool, "true or false", (bool,)),
+    int: (int, "a whole number", (int,)),
+    float: (float, "a number", (int, float)),
+    str: (str, "a string", (str,)),
+    Path: (_path, "a path", (str, Path)),
+}
+
+
+def table_of(value: Any, where: str) -> dict[str, Any]:
+    """Give a TOML value that must be a table. Raises ConfigError."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where} is a table, not {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}…"
+
+
+def docstrings(cls: type) -> dict[str, str]:
+    """Give the one-line docstring that stands below each field of a dataclass."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for before, after in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(before, ast.AnnAssign)
+            and isinstance(before.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            found[before.target.id] = inspect.cleandoc(str(after.value.value))
+    return found
+
+
+def sample_of(values: Any, cls: type) -> list[str]:
+    """Write a section's keys as a sample file has them: meaning, name and default, commented out."""
+    lines = []
+    notes = docstrings(cls)
+    for option in options(cls):
+        value = getattr(values, option.name)
+        if option.name not in notes or is_dataclass(value):
+            continue
+        lines += [f"# {line}" for line in notes[option.name].splitlines()]
+        lines += [f"#{option.name} = {_toml(value)}" if value is not None else f"#{option.name} =", ""]
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
