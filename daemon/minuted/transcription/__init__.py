@@ -1,0 +1,1 @@
+"""PROCESS: frames in, turns out; it holds the streaming session."""

@@ -1,0 +1,55 @@
+"""`minuted transcription`: hold the streaming session, publish turns."""
+
+import sys
+
+import structlog
+
+from minuted.bus import FramesIn, ReplayServer, TurnsOut
+from minuted.cli import main
+from minuted.config import ConfigError, Settings, require_credentials
+from minuted.control import ControlServer, done
+from minuted.journal.turns import TurnJournal
+from minuted.runtime import notify, signals
+from minuted.transcription.publisher import Publisher
+from minuted.transcription.transcriber import Transcriber
+
+log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Work until SIGTERM, then drain; give the exit status."""
+    require_credentials(settings)
+    if settings.capture.pace == "fast" and settings.service != "local":
+        raise ConfigError('capture.pace = "fast" needs the local engine: the service refuses fast audio')
+    # The sockets' locks keep a second process away from the journal.
+    with (
+        FramesIn(settings.frames_endpoint) as frames,
+        TurnsOut(settings.turns_endpoint) as turns,
+        ReplayServer(settings.replay_endpoint) as replay,
+    ):
+        journal = TurnJournal(settings.state_dir / "turns.db")
+        transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal))
+        stop = signals.stop_event(on_stop=transcriber.wake)
+        control = ControlServer(
+            settings.control_endpoint("transcription"),
+            {
+                "status": lambda _: transcriber.status(),
+                "drain": done(transcriber.drain),
+                "endpoint": done(transcriber.force_endpoint),
+            },
+        )
+        log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)
+        notify.ready(f"ready, {settings.service}")
+        try:
+            transcriber.run(stop)
+        finally:
+            notify.stopping()
+            control.close()
+            # Subscribers get what is on its way to them.
+            turns.close(linger_ms=1000)
+            journal.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(["transcription", *sys.argv[1:]]))

@@ -1,0 +1,89 @@
+"""Session time, sound time and the time of day.
+
+A session counts the milliseconds of audio it received, from 0. Sound time counts the milliseconds
+of this machine's sound: a frame's number times 50. Both run on while a session lasts, but sound
+time jumps where capture missed something, and every session begins at 0 again.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from minuted.messages import FRAME_MS, AudioFrame
+
+STRETCHES_MAX: Final = 1000
+"""Stretches remembered; a word older than that many jumps counts from the oldest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Sound of one source without a jump."""
+
+    sound_ms: int
+    source: str
+    wall_offset_ms: int
+    """Add it to a sound time to get epoch milliseconds."""
+
+
+class Stretches:
+    """Remembers where the sound of late began, by source and jump."""
+
+    def __init__(self) -> None:
+        self._stretches: deque[Stretch] = deque(maxlen=STRETCHES_MAX)
+        self._next_number = -1
+
+    def received(self, frame: AudioFrame) -> None:
+        """Note the next frame, in the order of their numbers."""
+        if frame.number != self._next_number or frame.source != self._stretches[-1].source:
+            sound_ms = frame.number * FRAME_MS
+            self._stretches.append(Stretch(sound_ms, frame.source, frame.captured_at_ms - sound_ms))
+        self._next_number = frame.number + 1
+
+    def at(self, sound_ms: int) -> Stretch:
+        """Give the stretch that `sound_ms` lies in. At least one frame must have been received."""
+        later = bisect_right(self._stretches, sound_ms, key=lambda stretch: stretch.sound_ms)
+        return self._stretches[max(0, later - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    session_ms: int
+    sound_ms: int
+
+
+class SessionClock:
+    """Says which sound each millisecond of one session is."""
+
+    def __init__(self) -> None:
+        self.sent_ms = 0
+        """How much audio this session was sent."""
+        self._runs: list[_Run] = []
+        self._next_number = -1
+
+    def sent(self, frame: AudioFrame) -> None:
+        """Count a frame as the next 50 ms of the session."""
+        if frame.number != self._next_number:
+            self._runs.append(_Run(self.sent_ms, frame.number * FRAME_MS))
+        self.sent_ms += FRAME_MS
+        self._next_number = frame.number + 1
+
+    def start_ms(self, session_ms: int) -> int:
+        """Give the sound time at which something begins that the session puts at `session_ms`.
+
+        At least one frame must have been sent, as for `end_ms`.
+        """
+        later = bisect_right(self._runs, session_ms, key=_session_ms)
+        return self._sound_ms(later - 1, session_ms)
+
+    def end_ms(self, session_ms: int) -> int:
+        """Give the sound time at which something ends: at a jump, the end of the sound before it."""
+        return self._sound_ms(bisect_left(self._runs, session_ms, key=_session_ms) - 1, session_ms)
+
+    def _sound_ms(self, index: int, session_ms: int) -> int:
+        run = self._runs[max(0, index)]
+        return run.sound_ms + max(0, session_ms) - run.session_ms
+
+
+def _session_ms(run: _Run) -> int:
+    return run.session_ms

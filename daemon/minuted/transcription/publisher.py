@@ -1,0 +1,71 @@
+"""Commit first, publish after: the one way a record leaves this process, and its replay."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from minuted.bus import ReplayServer, TurnsOut
+from minuted.journal.turns import PAGE_MAX, TurnJournal
+from minuted.messages import VERSION, Heartbeat, Message, Record
+
+HEARTBEAT_S = 1.0
+
+
+class Publisher:
+    """The turn socket and the replay socket over the turn journal."""
+
+    def __init__(self, turns: TurnsOut, replay: ReplayServer, journal: TurnJournal) -> None:
+        self.turns = turns
+        self.replay = replay
+        self.journal = journal
+        self.partials = 0
+        self.replayed = 0
+        """Records given out again."""
+        self._heartbeat_at_s = float("-inf")
+
+    def record(self, record: Record, state: Mapping[str, Any] | None = None) -> Record:
+        """Commit a final, revision or gap, with `state` in the same transaction; then publish it."""
+        committed = self.journal.commit(record, state)
+        self.turns.publish(committed)
+        return committed
+
+    def passing(self, message: Message) -> None:
+        """Publish what is not kept: a partial, or what became of a session."""
+        self.turns.publish(message)
+        self.partials += message.type == "turn"
+
+    def tick(self, now_s: float, now_ms: int) -> None:
+        """Greet new subscribers, keep the heartbeat, answer replays. `now_s` is monotonic, `now_ms` epoch."""
+        greet = self.turns.new_subscriptions() > 0
+        if greet or now_s - self._heartbeat_at_s >= HEARTBEAT_S:
+            self._heartbeat_at_s = now_s
+            self.heartbeat(now_ms)
+        while request := self.replay.receive():
+            self._answer(*request)
+
+    def heartbeat(self, now_ms: int) -> None:
+        self.turns.publish(Heartbeat(epoch=self.journal.epoch, last_seq=self.journal.last_seq, at_ms=now_ms))
+
+    def _answer(self, peer: bytes, request: dict[str, Any]) -> None:
+        """Send the records from `from_seq` on, one page at the most, and the end marker.
+
+        A peer that does not take them gets the rest when it asks again.
+        """
+        from_seq, limit = request.get("from_seq"), request.get("limit", PAGE_MAX)
+        if not isinstance(from_seq, int) or not isinstance(limit, int):
+            self.replay.malformed += 1
+            return
+        next_seq = max(from_seq, self.journal.first_seq)
+        for record in self.journal.page(next_seq, limit):
+            if not self.replay.send(peer, record):
+                return
+            next_seq = record["seq"] + 1
+            self.replayed += 1
+        marker = {
+            "v": VERSION,
+            "type": "end",
+            "epoch": self.journal.epoch,
+            "first_seq": self.journal.first_seq,
+            "next_seq": next_seq,
+            "last_seq": self.journal.last_seq,
+        }
+        self.replay.send(peer, marker)

@@ -1,0 +1,120 @@
+"""Retryable or fatal, and how long to wait. Pure: time comes in as an argument.
+
+Source of the codes: the vendor's close codes and Error frames, as the service sent them in 2026
+(1008 auth, 3005 server, 3006 input, 3007 duration or rate, 3008 expiry, 3009 sessions), and the
+HTTP statuses a proxy or the edge may answer the upgrade with.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal
+
+import tenacity
+
+FIRST_WAIT_S: Final = 0.25
+UNREACHABLE_WAIT_S_MAX: Final = 2.0
+REFUSED_WAIT_S_MAX: Final = 60.0
+FATAL_WAIT_S: Final = 60.0
+"""Trying again would fail the same way, until somebody mends it: then we notice within a minute."""
+HEALTHY_S: Final = 60.0
+"""A session that lasted this long ends the series of failures."""
+SESSIONS_PER_MINUTE_MAX: Final = 5
+"""New sessions while failing; the free plan's limit, and a storm helps nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a session is over. `code` is a WebSocket close code, an Error frame's, or an HTTP status."""
+
+    text: str
+    code: int | None = None
+    phase: Literal["connecting", "opening", "open"] = "open"
+    """connecting: the upgrade was not answered; opening: before Begin; open: after it."""
+
+
+class Verdict(Enum):
+    """What to do about a failure."""
+
+    EXPIRED = "expired"  # a new session at once
+    UNREACHABLE = "unreachable"  # it never reached the service: try often
+    REFUSED = "refused"  # the service would not, or not now: try ever more seldom
+    BUSY = "busy"  # the account's session limit: wait long from the start
+    FATAL = "fatal"  # the key or a parameter is wrong: tell people, try seldom
+
+
+_BUSY: Final = "too many concurrent"
+_RETRYABLE_CLOSES: Final = (1000, 1001, 1011, 1012, 1013, 1014, 3005)
+_FATAL_STATUSES: Final = (400, 401, 402, 404, 410, 422)
+
+
+def judge(failure: Failure) -> Verdict:
+    """Decide on a failure by its code, and by its text where one code has several meanings."""
+    code, text = failure.code, failure.text.lower()
+    if _BUSY in text or code in (3009, 429):
+        return Verdict.BUSY
+    if code is None or code == 1006:
+        return Verdict.UNREACHABLE
+    if code == 3008:
+        return Verdict.EXPIRED
+    if code == 1008:
+        # A temporary token that expired: the next attempt brings a new one.
+        return Verdict.REFUSED if "expired" in text else Verdict.FATAL
+    if code == 3006:
+        return Verdict.REFUSED if "inactivity" in text else Verdict.FATAL
+    if code == 3007:
+        # Too fast mends itself; a chunk of the wrong length is our bug, and one try is harmless.
+        return Verdict.REFUSED if "rate" in text else Verdict.FATAL
+    if code in _RETRYABLE_CLOSES:
+        return Verdict.REFUSED
+    if code in _FATAL_STATUSES or code == 1009:
+        return Verdict.FATAL
+    # 403 and 407 are as likely a proxy's as the service's, 5xx pass, and what nobody has seen yet may too.
+    return Verdict.REFUSED
+
+
+_WAIT_S_MAX: Final = {
+    Verdict.UNREACHABLE: UNREACHABLE_WAIT_S_MAX,
+    Verdict.REFUSED: REFUSED_WAIT_S_MAX,
+    Verdict.BUSY: REFUSED_WAIT_S_MAX,
+}
+
+
+class Backoff:
+    """Says how long to wait before the next session: exponential with jitter, by the kind of failure."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        """Failures in a row."""
+        self._verdict: Verdict | None = None
+        self._reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
+
+    def wait_s(self, failure: Failure, now_s: float, *, lasted_s: float = 0) -> float:
+        """Give the seconds to wait after `failure` of a session that was open for `lasted_s`."""
+        verdict = judge(failure)
+        if lasted_s >= HEALTHY_S:
+            self.attempts = 0
+            self._reached_s.clear()
+        if verdict is not self._verdict:
+            self.attempts = 0  # the road is free and the door is shut: another series begins
+        self._verdict = verdict
+        self.attempts += 1
+        if verdict is Verdict.UNREACHABLE and failure.phase == "connecting":
+            return exponential_s(self.attempts, UNREACHABLE_WAIT_S_MAX)
+        self._reached_s.append(now_s)
+        wait_s = {Verdict.EXPIRED: 0.0, Verdict.FATAL: FATAL_WAIT_S}.get(verdict)
+        if wait_s is None:
+            first = 5 if verdict is Verdict.BUSY else 0
+            wait_s = exponential_s(self.attempts + first, _WAIT_S_MAX[verdict])
+        if len(self._reached_s) == SESSIONS_PER_MINUTE_MAX:
+            wait_s = max(wait_s, self._reached_s[0] + 60.0 - now_s)
+        return wait_s
+
+
+def exponential_s(attempt: int, wait_s_max: float) -> float:
+    """Give the wait after the attempt-th failure: 0.25 s doubling to the cap, half of it random."""
+    half = {"multiplier": FIRST_WAIT_S / 2, "max": wait_s_max / 2}
+    wait = tenacity.wait_exponential(**half) + tenacity.wait_random_exponential(**half)
+    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    state.attempt_number = attempt
+    return wait(state)

@@ -1,0 +1,279 @@
+"""One AssemblyAI session, from connect to close: the SDK's client with its traps guarded.
+
+The traps (SDK 1.8.2): `connect` reports failures only to handlers; a frame its models refuse kills
+the reading thread without a word; a close with code 1000 raises no event; a dead link is noticed
+after 30 to 50 s; `disconnect` may block for 16 s; the sending queue has no bound.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, Final
+
+import assemblyai.streaming.v3.client as sdk_client
+import structlog
+from assemblyai.streaming.v3 import (
+    EventMessage,
+    StreamingClient,
+    StreamingClientOptions,
+    StreamingEvents,
+    StreamingParameters,
+    StreamingSessionParameters,
+    WarningEvent,
+)
+from assemblyai.streaming.v3.models import ErrorEvent
+from pydantic import ValidationError
+from websockets.sync.client import connect
+
+from minuted.config import StreamingSession
+from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ
+from minuted.transcription.reconnect import Failure
+
+CONNECT_TIMEOUT_S: Final = 5.0
+BEGIN_TIMEOUT_S: Final = 8.0
+"""From the upgrade to Begin; the service was seen to take 0.6 to 1.3 s."""
+TERMINATE_TIMEOUT_S: Final = 60.0
+"""Terminate follows all the audio that is queued; the local engine may have 40 s of it."""
+PING_INTERVAL_S: Final = 2.0
+PING_TIMEOUT_S: Final = 4.0
+QUEUED_MS_MAX: Final = 2000
+"""Audio in the SDK's sending queue beyond which no more is put there."""
+
+log = structlog.get_logger(__name__)
+
+_connect = sdk_client.websocket_connect
+# From websockets 17.1 on it must be said that a connection is used without a `with`, as the SDK does.
+_UNMANAGED: Final[dict[str, Any]] = {"legacy": True} if "legacy" in signature(connect).parameters else {}
+
+
+def _connect_watchfully(uri: str, **kwargs: Any) -> Any:
+    """Open the SDK's socket with pings that notice a dead link in 7 s, not in 50."""
+    return _connect(
+        uri,
+        ping_interval=PING_INTERVAL_S,
+        ping_timeout=PING_TIMEOUT_S,
+        close_timeout=1,
+        **_UNMANAGED,
+        **kwargs,
+    )
+
+
+# The SDK offers no option for this; it keeps the function in one attribute for its own tests to patch.
+sdk_client.websocket_connect = _connect_watchfully
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The upgrade was answered; Begin is to follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session is over without having been asked to end."""
+
+    failure: Failure
+
+
+Event = EventMessage | Opened | Closed
+"""What a session posts: the SDK's events as they are, and our own two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where to open a session, and as whom."""
+
+    url: str
+    key: str
+
+
+class Session:
+    """A session in its own threads; everything it has to say is posted, in order, to `post`.
+
+    After `Closed` or a Termination nothing more is posted. No method blocks.
+    """
+
+    def __init__(
+        self,
+        find_service: Callable[[], Service],
+        parameters: StreamingParameters,
+        post: Callable[["Session", Event], None],
+    ) -> None:
+        self.session_id = ""
+        self.started_s = time.monotonic()
+        """When it began to connect; `monotonic` seconds."""
+        self.last_heard_s = self.started_s
+        """When the service last said anything."""
+        self.is_over = False
+        self._find_service = find_service
+        self._parameters = parameters
+        self._post = post
+        self._client: _Client | None = None
+        self._phase: Any = "connecting"
+        self._lock = threading.Lock()
+        threading.Thread(target=self._open, name="connect", daemon=True).start()
+
+    @property
+    def queued_ms(self) -> int:
+        """How much audio waits in the SDK's sending queue."""
+        return self._client._write_queue.qsize() * FRAME_MS if self._client else 0  # noqa: SLF001
+
+    def send(self, pcm: bytes) -> None:
+        """Hand over one frame. After an end it goes nowhere: the mark decides what is sent again."""
+        if self._client:
+            self._client.stream(pcm)
+
+    def force_endpoint(self) -> None:
+        """End the current turn now."""
+        if self._client:
+            self._client.force_endpoint()  # type: ignore[no-untyped-call]  # the SDK's
+
+    def configure(self, changes: StreamingSessionParameters) -> None:
+        """Change what the model lets change in mid-session."""
+        if self._client:
+            self._client.set_params(changes)
+
+    def terminate(self) -> None:
+        """Ask for the last turn and the end; Termination is posted, or Closed when it does not come."""
+        threading.Thread(target=self._terminate, name="terminate", daemon=True).start()
+
+    def abandon(self) -> None:
+        """Forget the session; nothing more is posted. Its threads end by themselves."""
+        self.is_over = True
+        # disconnect() may block for 16 s on a dead link.
+        threading.Thread(target=self._disconnect, name="abandon", daemon=True).start()
+
+    def watch(self, now_s: float) -> None:
+        """Notice what the SDK does not report; call it a few times a second."""
+        client = self._client
+        if self.is_over or client is None or self._phase == "connecting":
+            return
+        if self._phase == "opening" and now_s - self.last_heard_s > BEGIN_TIMEOUT_S:
+            self._close(Failure("no Begin came", phase="opening"))
+        elif not client._read_thread.is_alive():  # noqa: SLF001
+            if client._stop_event.is_set():  # noqa: SLF001
+                self._close(Failure("closed without a reason", 1000, self._phase))
+            else:
+                self._close(Failure("the reader died", phase=self._phase))
+
+    def _open(self) -> None:
+        try:
+            service = self._find_service()
+            client = _Client(
+                StreamingClientOptions(
+                    api_host=service.url,
+                    api_key=service.key,
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    max_connection_retries=0,
+                    terminate_timeout=TERMINATE_TIMEOUT_S,
+                )
+            )
+            for event in StreamingEvents:
+                client.on(event, self._hear)
+            # Events come before connect() returns, and are answered.
+            self._client = client
+            client.connect(self._parameters)
+        except Exception as error:
+            # Name resolution, TLS set-up and the like may raise past the SDK's own handling.
+            self._close(Failure(f"{type(error).__name__}: {error}", phase="connecting"))
+            return
+        if client._websocket is None:  # noqa: SLF001  # refused: the Error handler has said why
+            return
+        with self._lock:
+            if self._phase == "connecting":
+                self._phase, self.last_heard_s = "opening", time.monotonic()
+        if self.is_over:
+            self._disconnect()
+        else:
+            self._post(self, Opened())
+
+    def _hear(self, client: StreamingClient, event: Any) -> None:
+        """Take an event on the SDK's reading thread: hand it on at once."""
+        self.last_heard_s = time.monotonic()
+        if self.is_over:
+            return
+        if self._phase == "connecting" and client._websocket is not None:  # noqa: SLF001
+            self._phase = "opening"  # it may speak before connect() returns
+        if isinstance(event, Exception):  # the SDK's Error handlers get its exception
+            self._close(Failure(str(event), getattr(event, "code", None), self._phase))
+            return
+        if event.type == "Begin":
+            with self._lock:
+                self._phase = "open"
+            self.session_id = event.id
+        elif event.type == "Termination":
+            self.is_over = True
+        self._post(self, event)
+
+    def _close(self, failure: Failure) -> None:
+        with self._lock:
+            if self.is_over:
+                return
+            self.is_over = True
+        self._post(self, Closed(failure))
+        self.abandon()
+
+    def _terminate(self) -> None:
+        client = self._client
+        if client is None:
+            self._close(Failure("ended before it was open", phase=self._phase))
+            return
+        client.disconnect(terminate=True)
+        self._close(Failure("no Termination came", phase=self._phase))
+
+    def _disconnect(self) -> None:
+        if self._client:
+            self._client.disconnect()
+
+
+class _Client(StreamingClient):
+    """The SDK's client, its reader surviving frames its models refuse."""
+
+    @classmethod
+    def _parse_message(cls, data: Any) -> EventMessage | None:
+        if not isinstance(data, dict):
+            return ErrorEvent(error="malformed message from the service")
+        try:
+            return super()._parse_message(_completed(data))
+        except (ValidationError, TypeError, AttributeError, ValueError):
+            kind = data.get("type")
+            # Words may be in it: end the session here and have them heard again in the next.
+            if kind in ("Turn", "Begin", "Error", None):
+                return ErrorEvent(error=f"malformed {kind or 'message'} from the service")
+            return WarningEvent(warning_code=0, warning=f"malformed {kind} message ignored")
+
+
+def _completed(data: dict[str, Any]) -> dict[str, Any]:
+    """Add what the service was seen to leave out and the SDK's models insist on."""
+    if data.get("type") == "SpeakerRevision":
+        data = json.loads(json.dumps(data))
+        for revision in data.get("revisions") or ():
+            for word in revision.get("words") or ():
+                word.setdefault("confidence", 0.0)
+                word.setdefault("word_is_final", True)
+    elif data.get("type") == "Warning":
+        data = {"warning_code": 0, **data}
+    return data
+
+
+class Parameters(StreamingParameters):
+    """The SDK's parameters, with any model's name: it must not take an SDK release to use a new one."""
+
+    speech_model: str | None = None  # type: ignore[assignment]  # the SDK has an enum of those it knows
+
+
+def parameters_of(session: StreamingSession, *, local: bool) -> Parameters:
+    """Give the `[session]` settings as the SDK's parameters, names unchanged.
+
+    The local engine is not asked for a vendor's model.
+    """
+    values = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name in Parameters.model_fields
+        if (value := getattr(session, name, None)) is not None
+    }
+    if local:
+        del values["speech_model"]
+    return Parameters.model_validate({**values, "sample_rate": SAMPLE_RATE_HZ, "encoding": "pcm_s16le"})

@@ -1,0 +1,113 @@
+"""Vendor events in, our Turns out: times on the meeting's clock, one final a turn. Pure.
+
+Source of the semantics: every Turn message re-transcribes the whole turn; `end_of_turn` alone says
+that it is final; words' times count the session's audio (AssemblyAI streaming v3, U3 family).
+"""
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Final, Protocol
+
+from assemblyai.streaming.v3 import SpeakerRevisionItem, TurnEvent
+
+from minuted.messages import Turn, Word
+from minuted.transcription.clock import SessionClock
+from minuted.transcription.meetings import Meeting
+
+NO_SPEAKER: Final = ("UNKNOWN", "PENDING")
+"""What the service calls a speaker it cannot tell, by age of the model."""
+FINALS_MAX: Final = 1000
+"""Finals of a session kept for revisions; an older one is not revised."""
+
+
+class FindMeeting(Protocol):
+    """Gives the meeting that a turn beginning at a sound time belongs to."""
+
+    def __call__(self, start_ms: int) -> Meeting: ...
+
+
+class Turns:
+    """Makes one session's Turn events into ours."""
+
+    def __init__(self, room: str, session_id: str, clock: SessionClock, find_meeting: FindMeeting) -> None:
+        self.repeated = 0
+        """Second finals for a turn that was already final."""
+        self._room = room
+        self._session_id = session_id
+        self._clock = clock
+        self._find_meeting = find_meeting
+        self._finals: OrderedDict[int, Turn] = OrderedDict()
+
+    def take(self, event: TurnEvent) -> Turn | None:
+        """Give the turn an event tells of; None for an empty one, and for one that was final before."""
+        if not event.transcript.strip():
+            return None
+        if event.turn_order in self._finals:
+            self.repeated += event.end_of_turn
+            return None
+        starts_ms = [self._clock.start_ms(word.start) for word in event.words]
+        ends_ms = [
+            max(self._clock.end_ms(word.end), start)
+            for word, start in zip(event.words, starts_ms, strict=True)
+        ]
+        sent_ms = self._clock.end_ms(self._clock.sent_ms)
+        start_ms = starts_ms[0] if starts_ms else sent_ms
+        end_ms = ends_ms[-1] if ends_ms else sent_ms
+        meeting = self._find_meeting(start_ms)
+        turn = Turn(
+            id=f"{self._session_id}:{event.turn_order}",
+            room=self._room,
+            meeting_id=meeting.id,
+            meeting_started_at_ms=meeting.started_at_ms,
+            session_id=self._session_id,
+            turn_order=event.turn_order,
+            final=event.end_of_turn,
+            start_ms=max(0, start_ms - meeting.sound_ms),
+            end_ms=max(0, end_ms - meeting.sound_ms),
+            text=event.transcript.strip(),
+            words=tuple(
+                Word(
+                    text=word.text,
+                    start_ms=max(0, start - meeting.sound_ms),
+                    end_ms=max(0, end - meeting.sound_ms),
+                    confidence=word.confidence,
+                    speaker=speaker_of(word.speaker),
+                )
+                for word, start, end in zip(event.words, starts_ms, ends_ms, strict=True)
+            ),
+            speaker=speaker_of(event.speaker_label),
+            language=event.language_code,
+            confidence=_mean([word.confidence for word in event.words]),
+        )
+        if turn.final:
+            self._finals[event.turn_order] = turn
+            if len(self._finals) > FINALS_MAX:
+                self._finals.popitem(last=False)
+        return turn
+
+    def committed(self, turn: Turn) -> None:
+        """Remember a final or revision as it was published."""
+        self._finals[turn.turn_order] = turn
+
+    def revise(self, item: SpeakerRevisionItem) -> Turn | None:
+        """Give a turn with its speakers named anew; None when nothing changed or it is too old."""
+        before = self._finals.get(item.turn_order)
+        if before is None:
+            return None
+        labels = [speaker_of(word.speaker) for word in item.words]
+        words = before.words
+        if len(labels) == len(words):
+            words = tuple(replace(word, speaker=label) for word, label in zip(words, labels, strict=True))
+        after = replace(before, speaker=speaker_of(item.speaker_label), words=words)
+        if after == before:
+            return None
+        return replace(after, type="revision", seq=None, revision=before.revision + 1)
+
+
+def speaker_of(label: str | None) -> str | None:
+    """Give a speaker's label, or None where the service could not tell."""
+    return None if not label or label in NO_SPEAKER else label
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None
