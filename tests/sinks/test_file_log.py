@@ -1,0 +1,171 @@
+"""The file log holds each record once, whatever was killed, moved away or full."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minuted.messages import from_map
+from sinks.samples import gap, load, opened, turn
+
+file_log = load("file_log")
+
+
+def lines_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_finals_revisions_and_gaps_are_written_as_they_stand_on_the_wire(tmp_path):
+    """Whoever reads the log and whoever subscribes to the socket use one description."""
+    sink = opened("file_log", path=tmp_path / "turns.jsonl")
+    records = [turn(1, "Grüße, 世界"), turn(2, type="revision", revision=1, speaker="B"), gap(3)]
+    sink.write(records[0])
+    sink.revise(records[1])
+    sink.gap(records[2])
+    sink.close()
+    assert [from_map(line) for line in lines_of(sink.path)] == records
+    assert "Grüße, 世界" in sink.path.read_text(encoding="utf-8")
+    assert '": ' not in sink.path.read_text(encoding="utf-8")
+
+
+def test_a_turn_is_on_the_disk_when_write_returns(tmp_path):
+    """The cursor moves then, and the turn is not offered again."""
+    sink = opened("file_log", path=tmp_path / "turns.jsonl")
+    sink.write(turn(1))
+    assert sink.checkpoint["bytes"] == sink.path.stat().st_size
+    assert sink.path.read_bytes().endswith(b"\n")
+
+
+def test_missing_folders_are_made_and_only_the_group_may_read(tmp_path):
+    """Minutes are nobody else's business."""
+    sink = opened("file_log", path=tmp_path / "a" / "b" / "turns.jsonl")
+    sink.write(turn(1))
+    assert sink.path.stat().st_mode & 0o777 & ~0o640 == 0
+
+
+def test_a_cut_at_any_byte_of_an_uncommitted_line_leaves_every_line_once(tmp_path):
+    """A kill can come between any two bytes; the runner then offers the same turn again."""
+    path = tmp_path / "turns.jsonl"
+    sink = opened("file_log", path=path)
+    sink.write(turn(1))
+    committed, first = sink.checkpoint, path.read_bytes()
+    sink.write(turn(2, "The second."))
+    whole = path.read_bytes()
+    for length in range(len(first), len(whole) + 1):
+        path.write_bytes(whole[:length])
+        again = opened("file_log", committed, path=path)
+        assert path.read_bytes() == first
+        again.write(turn(2, "The second."))
+        assert path.read_bytes() == whole
+
+
+def test_a_cut_at_any_byte_of_the_very_first_line_leaves_it_once(tmp_path):
+    """There is no checkpoint yet to cut back to."""
+    path = tmp_path / "turns.jsonl"
+    opened("file_log", path=path).write(turn(1))
+    whole = path.read_bytes()
+    for before, step in ((b"", 1), (b'{"foreign": 1}\n', 9)):
+        for length in (*range(0, len(whole), step), len(whole)):
+            path.write_bytes(before + whole[:length])
+            again = opened("file_log", path=path)
+            again.write(turn(1))
+            assert path.read_bytes() == before + whole
+
+
+@pytest.mark.parametrize("foreign", [b"what was here", b"what was here\n", b'{"v":', b"\x00\xff"])
+def test_a_file_of_somebody_elses_is_added_to_on_a_new_line(tmp_path, foreign):
+    """Not one byte that was there before is ours to remove."""
+    path = tmp_path / "turns.jsonl"
+    path.write_bytes(foreign)
+    opened("file_log", path=path).write(turn(1))
+    content = path.read_bytes()
+    assert content.startswith(foreign)
+    assert json.loads(content[len(foreign) :].strip() if foreign != b'{"v":' else content)["seq"] == 1
+
+
+@given(st.binary(max_size=300), st.integers(0, 400))
+def test_no_foreign_byte_is_lost_whatever_the_file_ends_in(foreign, kept_bytes):
+    """It may be any program's file, and may look like ours."""
+    line = file_log.line_of(turn(1))
+    for before in (foreign, foreign + line[:kept_bytes], foreign + b"\n" + line[:kept_bytes]):
+        after = before + file_log.missing(line, before[-len(line) - 1 :])
+        assert after.startswith(before)
+        assert after.endswith(line)
+        assert after == line or after[-len(line) - 1 : -len(line)] == b"\n"
+
+
+def test_a_log_that_was_moved_away_is_begun_anew(tmp_path):
+    """That is how logrotate works, and nobody has to tell the service."""
+    path, moved = tmp_path / "turns.jsonl", tmp_path / "turns.jsonl.1"
+    sink = opened("file_log", path=path)
+    sink.write(turn(1))
+    path.rename(moved)
+    sink.write(turn(2))
+    sink.write(turn(3))
+    assert [line["seq"] for line in lines_of(moved)] == [1]
+    assert [line["seq"] for line in lines_of(path)] == [2, 3]
+
+
+def test_a_log_that_was_emptied_is_begun_anew(tmp_path):
+    """logrotate's copytruncate keeps the file and empties it."""
+    sink = opened("file_log", path=tmp_path / "turns.jsonl")
+    sink.write(turn(1))
+    sink.write(turn(2))
+    sink.path.write_bytes(b"")
+    sink.write(turn(3))
+    assert [line["seq"] for line in lines_of(sink.path)] == [3]
+
+
+def test_another_file_than_the_checkpoints_is_never_cut(tmp_path):
+    """After a change of the path, or a restored copy, the length we remember is another file's."""
+    sink = opened("file_log", path=tmp_path / "turns.jsonl")
+    sink.write(turn(1))
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(sink.path.read_bytes() * 3)
+    again = opened("file_log", sink.checkpoint, path=other)
+    again.write(turn(2))
+    assert [line["seq"] for line in lines_of(other)] == [1, 1, 1, 2]
+
+
+def test_a_full_disk_leaves_whole_lines_and_the_turn_is_tried_again(tmp_path):
+    """Half a line would be read by whoever follows the file."""
+    result = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "turns.jsonl"), str(Path(__file__).parents[1])],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+FULL_DISK = textwrap.dedent(
+    """
+    import resource, sys
+    from pathlib import Path
+    path = Path(sys.argv[1])
+    sys.path.insert(0, sys.argv[2])
+    from sinks.samples import opened, turn
+
+    sink = opened("file_log", path=path)
+    sink.write(turn(1))
+    one, checkpoint = path.read_bytes(), sink.checkpoint
+    # Python ignores SIGXFSZ, so that a write beyond the limit is cut short like one on a full disk.
+    for room in (1, len(one) // 2, len(one) - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(one) + room, resource.RLIM_INFINITY))
+        try:
+            sink.write(turn(2))
+        except OSError:
+            assert path.read_bytes() == one and sink.checkpoint == checkpoint
+        else:
+            raise SystemExit("the limit was not felt")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    sink.write(turn(2))
+    assert path.read_bytes().count(b"\\n") == 2
+    """
+)
