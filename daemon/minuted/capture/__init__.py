@@ -1,0 +1,1 @@
+"""Capture: sound in, numbered frames of 50 ms out."""

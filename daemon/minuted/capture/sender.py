@@ -1,0 +1,214 @@
+"""A source's way into the frames socket: its frames in order, the end marker, and what goes wrong."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Literal, Protocol
+
+import structlog
+
+from minuted.bus import FramesOut
+from minuted.capture.backlog import Backlog
+from minuted.capture.framing import level_dbfs
+from minuted.capture.microphone import MicrophoneError
+from minuted.messages import FRAME_MS, AudioEnd, AudioFrame
+from minuted.runtime import notify
+
+TICK_S: Final = 0.25
+"""How long one wait may take, and so how late a stop or a stall is noticed."""
+LEVEL_FRAMES: Final = 1000 // FRAME_MS
+WAITING_S: Final = 1.0
+"""From when on a receiver that takes nothing is worth a word in the status."""
+LOST_FLUSH_S_MAX: Final = 5.0
+"""When the microphone is lost, how long what it had said may take to leave."""
+UNHEARD_FLUSH_S_MAX: Final = 0.5
+"""How long a stop waits for a receiver that never was there."""
+READER_S_MAX: Final = 1.0
+"""How long the reading thread may take to notice the end."""
+TELL_EVERY_S: Final = 1.0
+"""Losses are logged no more often."""
+
+log = structlog.get_logger(__name__)
+
+
+class Source(Protocol):
+    """Where sound comes from: a Microphone or a Player."""
+
+    name: str
+    missing: str
+    """What it waits for before it can begin, in one line."""
+    overflows: int
+    """How often sound was lost before it reached us."""
+
+    def run(self, put: Callable[[AudioFrame], bool], stop: threading.Event) -> None: ...
+    def fault(self, now_s: float) -> str: ...
+    def status(self) -> dict[str, Any]: ...
+
+
+class Sender:
+    """A source's way into the frames socket: one thread makes frames, the caller of `run` sends them."""
+
+    def __init__(
+        self, source: Source, backlog: Backlog, out: FramesOut, stop: threading.Event, stop_timeout_s: float
+    ) -> None:
+        self.is_stuck = False
+        """A thread is left that may never end."""
+        self._source = source
+        self._backlog = backlog
+        self._out = out
+        self._stop = stop
+        self._stop_timeout_s = stop_timeout_s
+        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._error: Exception | None = None
+        self._recent: deque[bytes] = deque(maxlen=LEVEL_FRAMES)
+        self._ending: Literal["", "drained", "stopped", "lost"] = ""
+        self._deadline_s: float | None = None
+        self._failed = False
+        self._sent = 0
+        self._next_number = 0
+        self._sent_s = time.monotonic()
+        self._told_missing = ""
+        self._told_losses = (0, 0)
+        self._told_losses_s = 0.0
+
+    def status(self) -> dict[str, Any]:
+        """Tell what `minuted status` shows. May be called from any thread."""
+        return {
+            "state": self._state(time.monotonic()),
+            "source": self._source.name,
+            "reason": self._source.missing,
+            "frames": self._sent,
+            "next_number": self._next_number,
+            "queued": len(self._backlog),
+            "dropped": self._backlog.dropped,
+            "overflows": self._source.overflows,
+            "level_dbfs": level_dbfs(tuple(self._recent)),
+            **self._source.status(),
+        }
+
+    def run(self) -> int:
+        """Work until everything has been sent, or can no longer be; give the exit status."""
+        self._reader.start()
+        frame: AudioFrame | None = None
+        while not self._is_over(time.monotonic()):
+            if frame is None:
+                frame = self._backlog.take(TICK_S)
+            if frame is None:
+                if self._backlog.is_drained:
+                    break
+            elif self._out.send(frame, TICK_S):
+                self._note_sent(frame)
+                frame = None
+        left = len(self._backlog) + (frame is not None)
+        if self._ending != "lost":
+            self._reader.join(READER_S_MAX)
+        self._raise_error()
+        is_whole = self._close(left)
+        self.is_stuck = self._ending == "lost" or self._reader.is_alive() or not is_whole
+        log.info("capture_ended", reason=self._ending, frames=self._sent, dropped=self._backlog.dropped)
+        return 1 if self._failed or not is_whole else 0
+
+    def _read(self) -> None:
+        try:
+            self._source.run(self._put, self._stop)
+        except Exception as error:  # it is the other thread that acts on it
+            self._error = error
+
+    def _put(self, frame: AudioFrame) -> bool:
+        self._recent.append(frame.pcm)
+        return self._backlog.put(frame)
+
+    def _note_sent(self, frame: AudioFrame) -> None:
+        self._sent += 1
+        self._next_number = frame.number + 1
+        self._sent_s = time.monotonic()
+        if self._sent == 1:
+            notify.ready(f"hearing {self._source.name}")
+
+    def _is_over(self, now_s: float) -> bool:
+        """Look after the source and the counters; say whether there is no time left."""
+        if not self._ending:
+            self._look_for_end(now_s)
+        elif self._deadline_s is None and self._stop.is_set():
+            self._deadline_s = now_s + self._stop_timeout_s
+        self._tell(now_s)
+        return self._deadline_s is not None and now_s > self._deadline_s
+
+    def _look_for_end(self, now_s: float) -> None:
+        if self._stop.is_set():
+            self._end("stopped", now_s + self._flush_s_max(self._stop_timeout_s))
+        elif not self._reader.is_alive():
+            if isinstance(self._error, OSError):
+                self._fail(str(self._error))
+            is_lost = isinstance(self._error, MicrophoneError)
+            deadline_s = now_s + self._flush_s_max(LOST_FLUSH_S_MAX) if is_lost else None
+            self._end("lost" if is_lost else "drained", deadline_s)
+        elif fault := self._source.fault(now_s):
+            self._fail(fault)
+            self._end("lost", now_s + self._flush_s_max(LOST_FLUSH_S_MAX))
+
+    def _flush_s_max(self, bound_s: float) -> float:
+        return bound_s if self._sent else UNHEARD_FLUSH_S_MAX
+
+    def _end(self, ending: Literal["drained", "stopped", "lost"], deadline_s: float | None) -> None:
+        self._ending = ending
+        self._deadline_s = deadline_s
+        self._backlog.end()
+
+    def _fail(self, reason: str) -> None:
+        self._failed = True
+        log.error("source_failed", source=self._source.name, reason=reason)
+        notify.status(reason)
+
+    def _tell(self, now_s: float) -> None:
+        """Say what has gone wrong since it was last said."""
+        if (missing := self._source.missing) != self._told_missing:
+            self._told_missing = missing
+            if missing:
+                # Up and at its post, though there is nothing to hear yet.
+                notify.ready(missing)
+        losses = (self._backlog.dropped, self._source.overflows)
+        if losses == self._told_losses or now_s - self._told_losses_s < TELL_EVERY_S:
+            return
+        if dropped := losses[0] - self._told_losses[0]:
+            log.error("frames_dropped", count=dropped, reason="backlog full", intentional=False)
+        if overflows := losses[1] - self._told_losses[1]:
+            log.error("input_overflowed", count=overflows)
+        self._told_losses, self._told_losses_s = losses, now_s
+
+    def _raise_error(self) -> None:
+        if self._error and not isinstance(self._error, OSError):
+            self._out.close()
+            raise self._error
+
+    def _close(self, left: int) -> bool:
+        """Send the end marker and wait for the socket to empty; False when something stays behind."""
+        if left:
+            log.error("frames_abandoned", count=left, reason="nobody took them", intentional=False)
+        elif self._sent and self._ending != "lost" and not self._send_end():
+            left = 1
+        # Closing waits without a bound of its own, so it has a thread of its own.
+        closing = threading.Thread(target=self._out.close, args=(-1,), name="closing", daemon=True)
+        closing.start()
+        while closing.is_alive() and not self._is_over(time.monotonic()):
+            closing.join(TICK_S)
+        return not left and not closing.is_alive()
+
+    def _send_end(self) -> bool:
+        reason: Literal["stopped", "drained"] = "stopped" if self._ending == "stopped" else "drained"
+        end = AudioEnd(next_number=self._next_number, reason=reason)
+        while not self._is_over(time.monotonic()):
+            if self._out.send(end, TICK_S):
+                return True
+        return False
+
+    def _state(self, now_s: float) -> str:
+        if self._ending:
+            return "draining"
+        if self._source.missing:
+            return "no-device"
+        if not self._recent:
+            return "starting"
+        waits = len(self._backlog) > 0 and now_s - self._sent_s > WAITING_S
+        return "waiting" if waits else "hearing"
