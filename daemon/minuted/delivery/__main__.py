@@ -1,0 +1,85 @@
+"""`minuted delivery NAME`: bring every record to one sink."""
+
+import os
+import sys
+from contextlib import closing
+
+import structlog
+
+from minuted.bus import AddressInUseError, Wakeup
+from minuted.cli import main
+from minuted.config import ConfigError, Settings
+from minuted.control import ControlServer
+from minuted.journal.cursor import Cursor, CursorInUseError
+from minuted.runtime import notify, signals
+from minuted.sink import Sink
+
+from . import dead_letters, discovery
+from .runner import PLACE_WAIT_S, Runner, Status, placer, shows_partials
+from .subscription import Subscription
+
+log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings, name: str) -> int:
+    """Deliver until SIGTERM, then what is left; give the exit status.
+
+    Raises ConfigError for a sink that is not configured, not there, or has bad options.
+    """
+    table = settings.sinks.get(name)
+    if table is None:
+        configured = ", ".join(settings.sinks) or "none"
+        raise ConfigError(f"there is no table [sinks.{name}]; configured: {configured}")
+    file = discovery.find(name, settings)
+    try:
+        cls = discovery.load(file)
+        sink: Sink | None = discovery.make(name, table, cls, file)
+        failure = ""
+    except discovery.LoadError as error:
+        sink, failure = None, str(error)
+    try:
+        cursor = Cursor(dead_letters.cursor_path(settings, name))
+    except PermissionError as error:
+        raise ConfigError(f"state_dir: {error.filename}: {error.strerror}") from None
+    except CursorInUseError as error:
+        raise AddressInUseError(str(error)) from None
+    with (
+        closing(cursor),
+        closing(Wakeup()) as wakeup,
+        Subscription(
+            settings.turns_endpoint,
+            settings.replay_endpoint,
+            cursor.seq if cursor.epoch else None,
+            epoch=cursor.epoch,
+            partials=sink is not None and shows_partials(type(sink)),
+            on_position=placer(cursor, name),
+            wakeup=wakeup,
+        ) as subscription,
+    ):
+        stop = signals.stop_event(on_stop=wakeup.set)
+        status = Status(file.name, file.path, cursor, subscription)
+
+        def look_at_dead_letters() -> None:
+            status.dead_letters = cursor.count_dead_letters()
+            wakeup.set()
+
+        handlers = dead_letters.handlers(cursor, look_at_dead_letters)
+        handlers["status"] = lambda _: status.to_map()
+        with closing(ControlServer(settings.control_endpoint(f"delivery/{name}"), handlers)):
+            if sink is None:
+                log.error("sink_failed_to_load", sink=name, reason=failure)
+                status.become("failed to load", failure)
+            # Also for what cannot be loaded yet: the place it will begin at is now.
+            subscription.find_place(PLACE_WAIT_S)
+            if sink is None:
+                return 1
+            sink.room = settings.room
+            log.info("sink_ready", sink=name, path=str(file.path), after_seq=cursor.seq)
+            notify.ready(status.state)
+            # Under a supervisor, it decides how long a stop may take.
+            give_up_s = None if signals.PARENT in os.environ else settings.stop_timeout_s
+            return Runner(sink, file.path, cursor, subscription, status, stop, give_up_s=give_up_s).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(["delivery", *sys.argv[1:]]))

@@ -1,0 +1,193 @@
+"""How far a sink has got, what it left for itself, and what it could not deliver: one SQLite file a sink.
+
+WAL with synchronous=FULL: a cursor that was moved stays moved after a power cut. The file belongs to
+one process with one connection, which keeps clear of SQLite's WAL-reset bug as well. An I/O error is
+raised as it comes, and must end the process: nobody can know what reached the disk.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from minuted.messages import Record
+
+OPEN_WAIT_S: Final = 1.0
+"""How long a predecessor may take to let go of the file."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS cursor (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    epoch TEXT NOT NULL, seq INTEGER NOT NULL, checkpoint TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS dead_letters (
+    id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL, record TEXT NOT NULL,
+    reason TEXT NOT NULL, at_ms INTEGER NOT NULL, wanted INTEGER NOT NULL DEFAULT 0, UNIQUE (epoch, seq)
+);
+"""
+
+
+class CursorInUseError(OSError):
+    """Another process delivers to this sink already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A record that a sink refused for good, and why."""
+
+    id: int
+    epoch: str
+    seq: int
+    record: dict[str, Any]
+    """The record's map."""
+    reason: str
+    at_ms: int
+    wanted: bool
+    """Whether it is to be offered once more."""
+
+
+class Cursor:
+    """A sink's place in the turn journal. May be used from several threads.
+
+    `epoch` names the journal, "" before the first was met; `seq` is the last record delivered or put
+    aside; `checkpoint` what the sink left with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(
+            path, isolation_level=None, timeout=OPEN_WAIT_S, check_same_thread=False
+        )
+        try:
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
+                self._database.execute(f"PRAGMA {pragma}")
+            with self._transaction():
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    self._database.execute(statement)
+        except sqlite3.OperationalError as error:
+            self._database.close()
+            if "locked" in str(error):
+                raise CursorInUseError(f"{path} is in use by another process") from None
+            raise
+        except sqlite3.Error:
+            self._database.close()
+            raise
+        row = self._database.execute("SELECT epoch, seq, checkpoint FROM cursor").fetchone()
+        self.epoch: str = row[0] if row else ""
+        self.seq: int = row[1] if row else 0
+        self._checkpoint: str = row[2] if row else "{}"
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """A copy of what the sink left with the last record delivered."""
+        return dict(json.loads(self._checkpoint))
+
+    def place(self, epoch: str, seq: int) -> None:
+        """Go on after `seq` of the journal `epoch`; the checkpoint and the dead letters stay."""
+        with self._transaction():
+            self._move(epoch, seq, self._checkpoint)
+        self.epoch, self.seq = epoch, seq
+
+    def advance(self, seq: int, checkpoint: str = "") -> None:
+        """Note that `seq` was delivered, and the sink's checkpoint with it (as `encoded`; "" = unchanged)."""
+        self._check_order(seq)
+        with self._transaction():
+            self._move(self.epoch, seq, checkpoint or self._checkpoint)
+        self.seq, self._checkpoint = seq, checkpoint or self._checkpoint
+
+    def reject(self, record: Record, reason: str, checkpoint: str = "") -> None:
+        """Put a record aside as a dead letter and go on after it: both or neither."""
+        assert record.seq is not None
+        self._check_order(record.seq)
+        with self._transaction():
+            self._database.execute(
+                "INSERT OR REPLACE INTO dead_letters (epoch, seq, record, reason, at_ms)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (self.epoch, record.seq, json.dumps(record.to_map()), reason, time.time_ns() // 1_000_000),
+            )
+            self._move(self.epoch, record.seq, checkpoint or self._checkpoint)
+        self.seq, self._checkpoint = record.seq, checkpoint or self._checkpoint
+
+    def dead_letters(self, *, wanted: bool = False, limit: int = 1000) -> list[DeadLetter]:
+        """Give the dead letters, the oldest first; with `wanted` only those to be offered again."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT id, epoch, seq, record, reason, at_ms, wanted FROM dead_letters"
+                " WHERE wanted >= ? ORDER BY id LIMIT ?",
+                (int(wanted), limit),
+            ).fetchall()
+        names = ("id", "epoch", "seq", "record", "reason", "at_ms", "wanted")
+        letters = [dict(zip(names, row, strict=True)) for row in rows]
+        return [
+            DeadLetter(**{**row, "record": json.loads(row["record"]), "wanted": bool(row["wanted"])})
+            for row in letters
+        ]
+
+    def count_dead_letters(self) -> int:
+        with self._lock:
+            return int(self._database.execute("SELECT count(*) FROM dead_letters").fetchone()[0])
+
+    def want(self, seqs: Sequence[int] | None = None) -> list[int]:
+        """Mark dead letters (None: all) to be offered once more; give the numbers that were found."""
+        return self._each(seqs, "UPDATE dead_letters SET wanted = 1 WHERE seq = ?")
+
+    def drop(self, seqs: Sequence[int] | None = None) -> list[int]:
+        """Throw dead letters away (None: all); give the numbers that were found."""
+        return self._each(seqs, "DELETE FROM dead_letters WHERE seq = ?")
+
+    def settle(self, letter: DeadLetter, checkpoint: str = "") -> None:
+        """Note that a dead letter was delivered after all."""
+        with self._transaction():
+            self._database.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,))
+            self._move(self.epoch, self.seq, checkpoint or self._checkpoint)
+        self._checkpoint = checkpoint or self._checkpoint
+
+    def keep(self, letter: DeadLetter, reason: str) -> None:
+        """Note that a dead letter was offered again and could not be delivered: it stays."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE dead_letters SET wanted = 0, reason = ? WHERE id = ?", (reason, letter.id)
+            )
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+    def _move(self, epoch: str, seq: int, checkpoint: str) -> None:
+        self._database.execute("INSERT OR REPLACE INTO cursor VALUES (1, ?, ?, ?)", (epoch, seq, checkpoint))
+
+    def _check_order(self, seq: int) -> None:
+        if not self.epoch or seq != self.seq + 1:
+            raise ValueError(f"record {seq} does not follow {self.seq} of journal {self.epoch!r}")
+
+    def _each(self, seqs: Sequence[int] | None, statement: str) -> list[int]:
+        with self._transaction():
+            if seqs is None:
+                rows = self._database.execute("SELECT DISTINCT seq FROM dead_letters ORDER BY seq").fetchall()
+                seqs = [row[0] for row in rows]
+            return [seq for seq in seqs if self._database.execute(statement, (seq,)).rowcount > 0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                with suppress(sqlite3.Error):  # the first error is the one to tell
+                    self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+
+def encoded(checkpoint: dict[str, Any]) -> str:
+    """Give a checkpoint as it is stored. Raises TypeError or ValueError for what JSON does not have."""
+    if not isinstance(checkpoint, dict):
+        raise TypeError(f"a checkpoint is a dict, not {type(checkpoint).__name__}")
+    return json.dumps(checkpoint, allow_nan=False)

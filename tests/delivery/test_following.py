@@ -1,0 +1,448 @@
+"""The pure core of a subscription."""
+
+import itertools
+from typing import Any
+
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from fake_publisher import end_marker, turn
+from minuted.delivery.following import (
+    FINISH_S,
+    HELD_MAX,
+    PAGE_MAX,
+    READY_MAX,
+    SILENCE_S,
+    Follower,
+    Position,
+    Question,
+)
+from minuted.messages import Gap, Heartbeat, Record, Turn
+
+
+class Journal:
+    """A journal, what it sends, and a follower that it reaches or does not."""
+
+    def __init__(self, after_seq: int | None = 0, epoch: str = "one", *, partials: bool = False) -> None:
+        self.now_s = 100.0
+        self.follower = Follower(after_seq, epoch, self.now_s, partials=partials)
+        self.epoch = "one"
+        self.first_seq = 1
+        self.records: list[Record] = []
+        self.question: Question | None = None
+        self.given: list[tuple[str, int]] = []
+        self.positions: list[Position] = []
+        self.partials: list[Turn] = []
+
+    @property
+    def last_seq(self) -> int:
+        return len(self.records)
+
+    def publish(self, count: int = 1, *, arrives: bool = True) -> None:
+        for _ in range(count):
+            self.records.append(turn(self.last_seq + 1, session_id=self.epoch))
+            if arrives:
+                self.follower.hear(self.records[-1], self.now_s)
+
+    def beat(self) -> None:
+        self.follower.hear(Heartbeat(epoch=self.epoch, last_seq=self.last_seq), self.now_s)
+
+    def ask(self) -> Question | None:
+        """Have the follower ask; what it asked before is lost when it asks anew."""
+        question = self.follower.ask(self.now_s)
+        if question:
+            self.question = question
+        return question
+
+    def answer(self, losses: frozenset[int] = frozenset()) -> None:
+        """Answer the question that was asked, without the messages whose places are in `losses`."""
+        if self.question is None:
+            return
+        from_seq = max(self.question.from_seq, self.first_seq)
+        page = self.records[from_seq - 1 : from_seq - 1 + self.question.limit]
+        self.question = None
+        messages = [*(record.to_map() for record in page), end_marker(self, from_seq + len(page))]
+        for place, message in enumerate(messages):
+            if place not in losses:
+                self.follower.hear_replay(message, self.now_s)
+
+    def take(self, count: int = 10_000) -> None:
+        for _ in range(count):
+            while position := self.follower.take_position():
+                self.positions.append(position)
+            record = self.follower.take()
+            if record is None:
+                return
+            if record.seq is None:
+                assert isinstance(record, Turn)
+                self.partials.append(record)
+            else:
+                epoch = self.positions[-1].epoch if self.positions else "one"
+                assert isinstance(record, Gap) or record.session_id == epoch
+                self.given.append((epoch, record.seq))
+
+    def settle(self) -> None:
+        """Have everything work from now on, until nothing is left to do."""
+        for _ in range(100):
+            self.now_s += 10
+            self.beat()
+            self.ask()
+            self.answer()
+            self.take()
+
+    def seqs(self) -> list[int]:
+        return [seq for _, seq in self.given]
+
+
+def test_records_that_come_in_order_are_given_at_once() -> None:
+    """Nothing is asked for that is there already."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(3)
+    journal.take()
+    assert journal.seqs() == [1, 2, 3]
+    assert journal.ask() is None
+
+
+def test_a_hole_is_asked_for_and_filled_before_what_came_after_it() -> None:
+    """Order is a promise: what arrived early waits."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(2)
+    journal.publish(arrives=False)
+    journal.publish(2)
+    journal.take()
+    assert journal.seqs() == [1, 2]
+    assert journal.ask() == Question(3, 1, fresh=False)
+    journal.answer()
+    journal.take()
+    assert journal.seqs() == [1, 2, 3, 4, 5]
+
+
+def test_a_heartbeat_tells_of_records_nobody_saw() -> None:
+    """The last turn of a meeting may be the one that is lost; nothing comes after it."""
+    journal = Journal()
+    journal.publish(4, arrives=False)
+    journal.beat()
+    assert journal.ask() == Question(1, PAGE_MAX, fresh=False)
+    journal.answer()
+    journal.take()
+    assert journal.seqs() == [1, 2, 3, 4]
+
+
+def test_a_subscriber_without_a_place_begins_with_what_comes_from_now_on() -> None:
+    """A webhook added in March does not get January."""
+    journal = Journal(after_seq=None, epoch="")
+    journal.publish(5, arrives=False)
+    assert not journal.follower.placed
+    journal.beat()
+    journal.publish()
+    journal.take()
+    assert journal.positions == [Position("one", 5, "start")]
+    assert journal.seqs() == [6]
+
+
+def test_a_record_that_comes_before_the_first_heartbeat_belongs_to_what_comes_from_now_on() -> None:
+    """A turn may slip in between the subscription and its welcome."""
+    journal = Journal(after_seq=None, epoch="")
+    journal.publish(5, arrives=False)
+    journal.publish(2)
+    journal.settle()
+    assert journal.positions == [Position("one", 5, "start")]
+    assert journal.seqs() == [6, 7]
+
+
+def test_a_silent_turn_socket_is_no_reason_to_wait_for_ever() -> None:
+    """The replay socket can tell as well where the journal is."""
+    journal = Journal(after_seq=None, epoch="")
+    journal.publish(5, arrives=False)
+    assert journal.ask() is None
+    journal.now_s += SILENCE_S
+    assert journal.ask() == Question(1, 1, fresh=False)
+    journal.answer()
+    journal.take()
+    assert journal.positions == [Position("one", 5, "start")]
+
+
+def test_a_new_journal_is_told_and_given_from_its_first_record() -> None:
+    """Its numbers begin at 1 again: by them alone everything would look delivered."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(3)
+    journal.take()
+    journal.epoch, journal.records = "two", []
+    journal.publish(2)
+    journal.settle()
+    assert journal.positions == [Position("two", 0, "new journal")]
+    assert journal.given[3:] == [("two", 1), ("two", 2)]
+
+
+def test_a_heartbeat_left_over_from_the_old_journal_changes_nothing() -> None:
+    """Else both journals would be delivered again."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(3)
+    journal.epoch, journal.records = "two", []
+    journal.publish(2)
+    journal.settle()
+    journal.follower.hear(Heartbeat(epoch="one", last_seq=3), journal.now_s)
+    journal.settle()
+    assert journal.seqs() == [1, 2, 3, 1, 2]
+
+
+def test_an_answer_of_the_old_journal_does_not_end_the_doubt() -> None:
+    """It was on its way when the new journal's heartbeat came; a live record must not be taken for its."""
+    journal = Journal()
+    journal.publish(3, arrives=False)
+    journal.beat()
+    journal.ask()
+    old_answer = [*(record.to_map() for record in journal.records), end_marker(journal, 4)]
+    journal.epoch, journal.records = "two", []
+    journal.beat()
+    for message in old_answer:
+        journal.follower.hear_replay(message, journal.now_s)
+    journal.publish(4)
+    journal.settle()
+    assert journal.given == [("two", 1), ("two", 2), ("two", 3), ("two", 4)]
+
+
+def test_what_was_held_of_the_old_journal_does_not_get_into_the_new_one() -> None:
+    """The numbers would fit."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(3)
+    journal.publish(arrives=False)
+    journal.publish()
+    journal.epoch, journal.records = "two", []
+    journal.publish(4, arrives=False)
+    journal.settle()
+    assert journal.given == [("one", 1), ("one", 2), ("one", 3), *(("two", seq) for seq in range(1, 5))]
+
+
+def test_records_that_are_no_longer_kept_are_counted_and_passed_over() -> None:
+    """A sink that was off for a year goes on, and the log says what it missed."""
+    journal = Journal(after_seq=2)
+    journal.publish(10, arrives=False)
+    journal.first_seq = 6
+    journal.settle()
+    assert journal.positions == [Position("one", 5, "missed", 3)]
+    assert journal.seqs() == [6, 7, 8, 9, 10]
+
+
+def test_a_journal_that_keeps_nothing_is_followed_from_its_end() -> None:
+    """Everything may be past its time in a room nobody used."""
+    journal = Journal(after_seq=2)
+    journal.publish(10, arrives=False)
+    journal.first_seq = 11
+    journal.settle()
+    journal.first_seq = 11
+    journal.publish()
+    journal.settle()
+    assert journal.positions == [Position("one", 10, "missed", 8)]
+    assert journal.seqs() == [11]
+
+
+def test_a_journal_that_ends_before_our_place_is_told_and_followed() -> None:
+    """It was restored from a copy: waiting for its numbers to catch up would lose what is said till then."""
+    journal = Journal(after_seq=50)
+    journal.publish(10, arrives=False)
+    journal.beat()
+    journal.publish()
+    journal.settle()
+    assert journal.positions == [Position("one", 10, "went back")]
+    assert journal.seqs() == [11]
+
+
+def test_a_hole_in_the_journal_itself_is_passed_over() -> None:
+    """One bad row must not stop a sink for good."""
+    journal = Journal()
+    journal.publish(5, arrives=False)
+    broken = journal.records[2].to_map() | {"text": None}
+    journal.beat()
+    for _ in range(4):
+        journal.now_s += 10
+        question = journal.ask()
+        if question is None:
+            continue
+        page = [record.to_map() for record in journal.records[question.from_seq - 1 :][: question.limit]]
+        for values in [*(broken if value["seq"] == 3 else value for value in page), end_marker(journal, 6)]:
+            journal.follower.hear_replay(values, journal.now_s)
+    journal.take()
+    assert journal.seqs() == [1, 2, 4, 5]
+    assert journal.positions == [Position("one", 3, "missed", 1)]
+
+
+def test_a_question_without_an_answer_is_put_again_ever_later_and_on_a_new_socket() -> None:
+    """A publisher that is down is not hammered, and an old answer is not taken for a new one."""
+    journal = Journal()
+    journal.publish(3, arrives=False)
+    journal.beat()
+    asked_s = []
+    for _ in range(400):
+        if question := journal.ask():
+            asked_s.append(journal.now_s)
+            assert question.fresh == (len(asked_s) > 1)
+        journal.now_s += 0.1
+    waits_s = [round(after - before) for before, after in itertools.pairwise(asked_s)]
+    assert waits_s[:5] == [1, 2, 4, 8, 10]
+
+
+def test_a_heartbeat_cuts_short_the_wait_for_an_answer_a_killed_publisher_took_along() -> None:
+    """Catching up after a restart takes a second, not ten."""
+    journal = Journal()
+    journal.publish(3, arrives=False)
+    journal.beat()
+    for _ in range(300):
+        journal.ask()
+        journal.now_s += 0.1
+    journal.beat()
+    journal.now_s += 1.1
+    assert journal.ask() is not None
+
+
+def test_live_records_beyond_the_bound_are_dropped_and_replayed() -> None:
+    """A sink that is slow, or waits for a hole to be filled, does not eat the memory."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(arrives=False)
+    journal.publish(HELD_MAX + 10)
+    assert journal.follower.overflows == 1
+    journal.settle()
+    assert journal.seqs() == list(range(1, HELD_MAX + 12))
+
+
+def test_a_slow_consumer_is_not_asked_to_hold_more_than_the_bound() -> None:
+    """READY_MAX records wait, as many again are held, and the rest is asked for when there is room."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(READY_MAX + HELD_MAX + 5)
+    assert journal.ask() is None
+    assert journal.follower.overflows == 1
+    journal.take(READY_MAX)
+    journal.settle()
+    assert journal.seqs() == list(range(1, READY_MAX + HELD_MAX + 6))
+
+
+def test_only_the_newest_partial_of_a_turn_is_given_and_none_after_its_final() -> None:
+    """Captions show what is being said, not how they got there."""
+    journal = Journal(partials=True)
+    journal.beat()
+    for text in ("so", "so what", "so what is"):
+        journal.follower.hear(turn(None, text, id="t1", final=False), journal.now_s)
+    journal.follower.hear(turn(None, "and", id="t2", final=False), journal.now_s)
+    journal.publish()
+    journal.take()
+    assert journal.seqs() == [1]
+    assert [partial.text for partial in journal.partials] == ["and"]
+
+
+def test_finishing_gives_what_the_journal_has_and_then_ends() -> None:
+    """At a stop, nothing is left behind, and nothing is waited for that comes later."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(3)
+    journal.publish(2, arrives=False)
+    journal.follower.finish(journal.now_s)
+    assert journal.ask() is not None
+    journal.answer()
+    assert not journal.follower.finished(journal.now_s)
+    journal.take()
+    assert journal.seqs() == [1, 2, 3, 4, 5]
+    assert journal.follower.finished(journal.now_s)
+
+
+def test_finishing_ends_when_nobody_answers_but_not_while_records_wait() -> None:
+    """With the publisher gone, what has arrived is still delivered."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(3)
+    journal.follower.finish(journal.now_s)
+    journal.ask()
+    journal.now_s += FINISH_S
+    assert not journal.follower.finished(journal.now_s)
+    journal.take()
+    assert journal.follower.finished(journal.now_s)
+
+
+def test_nonsense_on_the_replay_socket_is_counted_and_does_no_harm() -> None:
+    """Anyone in the group may bind a socket; a message is never a crash."""
+    journal = Journal()
+    journal.publish(2, arrives=False)
+    journal.beat()
+    journal.ask()
+    nonsense: list[dict[str, Any]] = [{}, {"type": "end"}, {"seq": "7"}, {"type": "turn", "seq": 9}]
+    for values in nonsense:
+        journal.follower.hear_replay(values, journal.now_s)
+    assert journal.follower.malformed == 4
+    journal.settle()
+    assert journal.seqs() == [1, 2]
+
+
+def test_a_gap_has_its_place_among_the_turns() -> None:
+    """It carries a number like any record."""
+    journal = Journal()
+    journal.beat()
+    journal.publish()
+    journal.follower.hear(
+        Gap(seq=2, room="boardroom", meeting_id="m1", start_ms=0, end_ms=50, reason="paused"), journal.now_s
+    )
+    journal.take()
+    assert journal.seqs() == [1, 2]
+
+
+LOSSES = st.frozensets(st.integers(0, 6), max_size=4)
+STEPS = st.one_of(
+    st.tuples(st.just("publish"), st.integers(1, 4), st.booleans()),
+    st.tuples(st.just("beat")),
+    st.tuples(st.just("ask")),
+    st.tuples(st.just("answer"), LOSSES),
+    st.tuples(st.just("wait"), st.floats(0, 12)),
+    st.tuples(st.just("take"), st.integers(1, 3)),
+)
+
+
+@hypothesis_settings(max_examples=200)
+@given(st.lists(STEPS, max_size=60), st.integers(0, 3))
+def test_each_record_is_given_once_and_in_order_whatever_happens(
+    steps: list[tuple[Any, ...]], earlier: int
+) -> None:
+    """Any order of live messages, losses, heartbeats, questions and half answers."""
+    journal = Journal(after_seq=earlier)
+    journal.publish(earlier, arrives=False)
+    for name, *arguments in steps:
+        if name == "wait":
+            journal.now_s += arguments[0]
+        elif name == "publish":
+            journal.publish(arguments[0], arrives=arguments[1])
+        else:
+            getattr(journal, name)(*arguments)
+        assert journal.seqs() == list(range(earlier + 1, earlier + 1 + len(journal.given)))
+    journal.settle()
+    assert journal.seqs() == list(range(earlier + 1, journal.last_seq + 1))
+    assert not journal.positions
+
+
+@hypothesis_settings(max_examples=200)
+@given(st.lists(STEPS | st.tuples(st.just("begin_anew"), st.booleans()), max_size=60))
+def test_a_change_of_journal_loses_and_repeats_nothing_of_the_new_one(steps: list[tuple[Any, ...]]) -> None:
+    """A new publisher says who it is before it publishes; everything else may go wrong."""
+    journal = Journal()
+    for name, *arguments in steps:
+        if name == "wait":
+            journal.now_s += arguments[0]
+        elif name == "publish":
+            journal.publish(arguments[0], arrives=arguments[1])
+        elif name == "begin_anew":
+            journal.epoch, journal.records = f"{journal.epoch}'", []
+            if arguments[0]:
+                journal.question = None
+            journal.beat()
+        else:
+            getattr(journal, name)(*arguments)
+    journal.settle()
+    by_epoch: dict[str, list[int]] = {}
+    for epoch, seq in journal.given:
+        by_epoch.setdefault(epoch, []).append(seq)
+    assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in by_epoch.values())
+    assert by_epoch.get(journal.epoch, []) == list(range(1, journal.last_seq + 1))

@@ -1,0 +1,375 @@
+"""`minuted delivery NAME` as a process: started, killed, stopped and asked."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_publisher import FakePublisher
+from minuted.config import Settings, load
+from minuted.control import status_of
+from minuted.delivery import dead_letters
+
+WAIT_S = 60.0
+
+TEXT_LOG = '''\
+"""Append every final turn to a text file."""
+
+from pathlib import Path
+
+from minuted import Sink, Turn
+
+
+class TextLog(Sink):
+    path: Path = Path("/var/lib/minuted/meeting.txt")
+
+    def write(self, turn: Turn) -> None:
+        with self.path.open("a", encoding="utf-8") as log:
+            log.write(f"{turn.speaker}: {turn.text}\\n")
+'''
+
+FRAGILE = '''\
+"""A file with a line a turn, whose writer dies now and then between the line and the cursor."""
+
+import os
+import signal
+from pathlib import Path
+
+from minuted import Reject, Sink, Turn
+
+
+class Fragile(Sink):
+    path: Path
+    token: str = ""
+    dies_at: tuple[int, ...] = ()
+    exactly_once: bool = False
+    rejects: int = 0
+    hangs_at: int = 0
+    opens: bool = True
+
+    def open(self) -> None:
+        if not self.opens:
+            raise OSError(f"{self.path} refused with {self.token}")
+        self.path.touch()
+        if self.exactly_once:
+            os.truncate(self.path, self.checkpoint.get("bytes", 0))
+
+    def write(self, turn: Turn) -> None:
+        if turn.seq == self.rejects and not self.path.with_suffix(".mended").exists():
+            raise Reject("no")
+        with self.path.open("a") as file:
+            file.write(f"{turn.seq}\\n")
+        self.checkpoint["bytes"] = self.path.stat().st_size
+        if turn.seq == self.hangs_at:
+            signal.pause()
+        mark = self.path.with_suffix(f".{turn.seq}")
+        if turn.seq in self.dies_at and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+'''
+
+
+def until(reached: Callable[[], Any]) -> Any:
+    """Wait until something is so, and give it; fail when it never is."""
+    end_s = time.monotonic() + WAIT_S
+    while not (found := reached()):
+        assert time.monotonic() < end_s, "it never came to that"
+        time.sleep(0.02)
+    return found
+
+
+class Room:
+    """A configuration, a publisher, and sinks as processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sinks = folder / "own"
+        self.sinks.mkdir(mode=0o755)
+        self.out = folder / "out.txt"
+        self.save("text_log", TEXT_LOG)
+        self.save("fragile", FRAGILE)
+        self.processes: list[subprocess.Popen[str]] = []
+        self.publisher: FakePublisher | None = None
+
+    @property
+    def settings(self) -> Settings:
+        return load(self.folder / "minuted.toml")
+
+    def save(self, name: str, text: str) -> None:
+        (self.sinks / f"{name}.py").write_text(text)
+        (self.sinks / f"{name}.py").chmod(0o644)
+
+    def configure(self, tables: str) -> None:
+        (self.folder / "minuted.toml").write_text(
+            f'state_dir = "{self.folder}/state"\nruntime_dir = "{self.folder}"\n'
+            f'sink_dirs = ["{self.sinks}"]\nstop_timeout_s = 10\n{tables}'
+        )
+
+    def publish_from_here(self, records: int = 0) -> FakePublisher:
+        settings = self.settings
+        self.publisher = FakePublisher(settings.turns_endpoint, settings.replay_endpoint, records=records)
+        return self.publisher
+
+    def start(self, name: str, **environment: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "minuted", "--config", str(self.folder / "minuted.toml")]
+        process = subprocess.Popen(
+            [*command, "delivery", name],
+            env={**os.environ, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def status(self, name: str) -> dict[str, Any]:
+        return status_of(self.settings, f"delivery/{name}", timeout_s=5.0) or {}
+
+    def lines(self) -> list[str]:
+        return self.out.read_text().splitlines() if self.out.exists() else []
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+        if self.publisher:
+            self.publisher.close()
+
+
+@pytest.fixture
+def room(runtime_dir: Path) -> Iterator[Room]:
+    room = Room(runtime_dir)
+    yield room
+    room.close()
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Wait for a process's end; give its exit status and what it logged."""
+    _, log = process.communicate(timeout=WAIT_S)
+    return process.returncode, log
+
+
+def test_the_smallest_sink_works_as_soon_as_it_is_saved_and_named(room: Room) -> None:
+    """Thirteen lines in a file and a table: nothing else to touch."""
+    room.configure(f'[sinks.text_log]\npath = "{room.out}"\n')
+    publisher = room.publish_from_here()
+    process = room.start("text_log")
+    until(lambda: room.status("text_log").get("state") == "delivering")
+    publisher.publish(3)
+    until(lambda: room.status("text_log")["seq"] == 3)
+    process.terminate()
+    assert ended(process)[0] == 0
+    assert room.lines() == [f"None: This is turn {seq}." for seq in (1, 2, 3)]
+
+
+def test_a_status_tells_all_there_is_to_know(room: Room) -> None:
+    """For `minuted status`, and for whoever is called at night."""
+    room.configure(f'[sinks.second]\nuse = "text_log"\npath = "{room.out}"\n')
+    publisher = room.publish_from_here(records=7)
+    room.start("second")
+    until(lambda: room.status("second").get("state") == "delivering")
+    publisher.publish()
+    status = until(lambda: (told := room.status("second")).get("delivered") == 1 and told)
+    assert status.pop("pid") > 0
+    assert status.pop("uptime_s") >= 0
+    assert status == {
+        "state": "delivering",
+        "reason": "",
+        "module": "text_log",
+        "path": str(room.sinks / "text_log.py"),
+        "epoch": "one",
+        "seq": 8,
+        "last_seq": 8,
+        "lag": 0,
+        "delivered": 1,
+        "retries": 0,
+        "last_error": "",
+        "dead_letters": 0,
+        "missed": 0,
+        "partial_failures": 0,
+        "malformed": 0,
+        "busy_s": 0.0,
+    }
+
+
+@pytest.mark.parametrize("exactly_once", [False, True])
+def test_a_kill_between_writing_and_noting_it_loses_nothing(room: Room, exactly_once: bool) -> None:
+    """A turn may come twice to a sink that keeps no checkpoint; with one, a file has each once."""
+    once = "true" if exactly_once else "false"
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\ndies_at = [2, 5]\nexactly_once = {once}\n')
+    publisher = room.publish_from_here()
+    process = room.start("fragile")
+    until(lambda: room.status("fragile").get("state") == "delivering")
+    publisher.publish(6)
+    for _ in range(2):
+        assert ended(process)[0] == -signal.SIGKILL
+        process = room.start("fragile")
+    until(lambda: room.status("fragile").get("seq") == 6)
+    process.terminate()
+    assert ended(process)[0] == 0
+    twice = [] if exactly_once else ["2", "5"]
+    assert room.lines() == sorted(["1", "2", "3", "4", "5", "6", *twice])
+
+
+def test_a_new_sink_begins_now_and_goes_on_from_there_after_a_pause(room: Room) -> None:
+    """Not with last month's meetings; but with all of what was said while it was down."""
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\n')
+    publisher = room.publish_from_here(records=40)
+    process = room.start("fragile")
+    until(lambda: room.status("fragile").get("state") == "delivering")
+    publisher.publish()
+    until(lambda: room.status("fragile").get("seq") == 41)
+    process.terminate()
+    assert ended(process)[0] == 0
+    publisher.publish(2)
+    process = room.start("fragile")
+    until(lambda: room.status("fragile").get("seq") == 43)
+    process.terminate()
+    assert ended(process)[0] == 0
+    assert room.lines() == ["41", "42", "43"]
+
+
+def test_a_sink_that_cannot_be_loaded_says_why_and_has_its_place_kept(room: Room) -> None:
+    """Its library was not installed: what was said until it was is delivered then."""
+    room.save("fragile", "import nosuchmodule\n" + FRAGILE)
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\n')
+    publisher = room.publish_from_here(records=3)
+    with _notices(room.folder) as (address, notices):
+        status, log = ended(room.start("fragile", NOTIFY_SOCKET=address))
+        assert status == 1
+        reason = f"needs the module 'nosuchmodule': {sys.executable} -m pip install nosuchmodule"
+        assert f"STATUS=failed to load: {reason}" in _received(notices)
+    assert "sink_failed_to_load" in log
+    publisher.publish(2)
+    room.save("fragile", FRAGILE)
+    process = room.start("fragile")
+    until(lambda: room.status("fragile").get("seq") == 5)
+    process.terminate()
+    assert ended(process)[0] == 0
+    assert room.lines() == ["4", "5"]
+
+
+def test_it_is_ready_though_its_sink_does_not_open_and_tells_no_option(room: Room) -> None:
+    """A web server that is down does not keep the room from being recorded."""
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\ntoken = "very-secret"\nopens = false\n')
+    room.publish_from_here()
+    with _notices(room.folder) as (address, notices):
+        process = room.start("fragile", NOTIFY_SOCKET=address)
+        status = until(lambda: (told := room.status("fragile")).get("state") == "waiting" and told)
+        received = _received(notices)
+    assert "READY=1" in received
+    assert "very-secret" not in f"{status} {received}"
+    assert status["last_error"].startswith("OSError: <path> refused with <token> (fragile.py:")
+    process.terminate()
+    code, log = ended(process)
+    assert code == 0
+    assert "delivery_failed" in log
+    assert "very-secret" not in log
+
+
+def test_a_sink_that_hangs_still_answers(room: Room) -> None:
+    """The thread that answers is not the one that writes."""
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\nhangs_at = 1\n')
+    publisher = room.publish_from_here()
+    room.start("fragile")
+    until(lambda: room.status("fragile").get("state") == "delivering")
+    publisher.publish()
+    status = until(lambda: (told := room.status("fragile")).get("busy_s") and told)
+    assert (status["state"], status["seq"]) == ("delivering", 0)
+
+
+def test_sigterm_brings_what_is_left(room: Room) -> None:
+    """Also what the turn socket lost."""
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\n')
+    publisher = room.publish_from_here()
+    process = room.start("fragile")
+    until(lambda: room.status("fragile").get("state") == "delivering")
+    publisher.silent = True
+    publisher.publish(20)
+    process.terminate()
+    assert ended(process)[0] == 0
+    assert room.lines() == [str(seq) for seq in range(1, 21)]
+
+
+def test_sigterm_ends_it_when_no_publisher_was_ever_there(room: Room) -> None:
+    """Nothing to deliver is no failure."""
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\n')
+    process = room.start("fragile")
+    until(lambda: room.status("fragile").get("state"))
+    process.terminate()
+    assert ended(process)[0] == 0
+
+
+def test_dead_letters_are_listed_and_offered_again_while_it_runs(room: Room) -> None:
+    """Nobody has to stop a sink to mend what it could not deliver."""
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\nrejects = 2\n')
+    publisher = room.publish_from_here()
+    room.start("fragile")
+    until(lambda: room.status("fragile").get("state") == "delivering")
+    publisher.publish(3)
+    until(lambda: room.status("fragile").get("seq") == 3)
+    settings = room.settings
+    (letter,) = dead_letters.listed(settings, "fragile")
+    assert (letter["seq"], letter["text"], letter["wanted"]) == (2, "This is turn 2.", False)
+    room.out.with_suffix(".mended").touch()
+    assert dead_letters.retry(settings, "fragile", [2, 7]) == [2]
+    until(lambda: room.status("fragile").get("dead_letters") == 0)
+    assert room.lines() == ["1", "3", "2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tables", "message"),
+    [
+        ("webhook2", "[sinks.text_log]\n", "there is no table [sinks.webhook2]; configured: text_log"),
+        ("text_log", "[sinks.text_log]\npaht = 'x'\n", "unknown key 'paht'; did you mean 'path'?"),
+    ],
+)
+def test_a_wrong_configuration_is_said_in_a_line(room: Room, name: str, tables: str, message: str) -> None:
+    """Exit status 78: starting it again would not help."""
+    room.configure(tables)
+    status, log = ended(room.start(name))
+    assert status == 78
+    assert message in log
+    assert len(log.splitlines()) == 1
+
+
+def test_a_second_process_for_the_same_sink_is_refused(room: Room) -> None:
+    """Every turn would come twice."""
+    room.configure(f'[sinks.fragile]\npath = "{room.out}"\n')
+    room.publish_from_here()
+    room.start("fragile")
+    until(lambda: room.status("fragile").get("state") == "delivering")
+    status, log = ended(room.start("fragile"))
+    assert status not in (0, None)
+    assert "in use by another" in log
+
+
+class _notices:  # noqa: N801  # a context manager
+    """A NOTIFY_SOCKET."""
+
+    def __init__(self, folder: Path) -> None:
+        self._address = str(folder / "notify.sock")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    def __enter__(self) -> tuple[str, socket.socket]:
+        self._socket.bind(self._address)
+        self._socket.setblocking(False)
+        return self._address, self._socket
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+
+def _received(notices: socket.socket) -> str:
+    received = []
+    while True:
+        try:
+            received.append(notices.recv(4096).decode())
+        except BlockingIOError:
+            return "\n".join(received)

@@ -1,0 +1,174 @@
+"""A sink's place, its checkpoint and its dead letters."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fake_publisher import gap, turn
+from minuted.journal.cursor import Cursor, CursorInUseError, encoded
+from minuted.messages import from_map
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sinks" / "webhook.db"
+
+
+def test_a_new_cursor_has_no_place(path: Path) -> None:
+    """Whoever opens it decides where to begin."""
+    cursor = Cursor(path)
+    assert (cursor.epoch, cursor.seq, cursor.checkpoint) == ("", 0, {})
+    cursor.close()
+
+
+def test_place_and_checkpoint_are_there_again_after_a_restart(path: Path) -> None:
+    """This is what makes a file sink write each turn exactly once."""
+    cursor = Cursor(path)
+    cursor.place("one", 4)
+    cursor.advance(5, encoded({"bytes": 120}))
+    cursor.advance(6)
+    cursor.close()
+    again = Cursor(path)
+    assert (again.epoch, again.seq, again.checkpoint) == ("one", 6, {"bytes": 120})
+    again.close()
+
+
+def test_nothing_but_the_next_record_moves_the_cursor(path: Path) -> None:
+    """A jump would be a lost turn that nobody hears of."""
+    cursor = Cursor(path)
+    with pytest.raises(ValueError, match="does not follow"):
+        cursor.advance(1)
+    cursor.place("one", 4)
+    for seq in (4, 6):
+        with pytest.raises(ValueError, match="does not follow"):
+            cursor.advance(seq)
+    cursor.close()
+
+
+def test_a_rejected_record_is_put_aside_and_passed_in_one_step(path: Path) -> None:
+    """A kill between the two would lose the letter, or reject it twice."""
+    cursor = Cursor(path)
+    cursor.place("one", 0)
+    cursor.reject(turn(1), "410 Gone")
+    cursor.close()
+    again = Cursor(path)
+    (letter,) = again.dead_letters()
+    assert again.seq == 1
+    assert (letter.seq, letter.epoch, letter.reason, letter.wanted) == (1, "one", "410 Gone", False)
+    assert from_map(letter.record) == turn(1)
+    again.close()
+
+
+def test_a_record_that_cannot_be_put_aside_is_not_passed(path: Path) -> None:
+    """Both or neither, also when the disk says no in between."""
+    cursor = Cursor(path)
+    cursor.place("one", 0)
+    cursor._database.execute(
+        "CREATE TRIGGER full BEFORE UPDATE ON cursor BEGIN SELECT RAISE(ABORT, 'full'); END"
+    )
+    cursor._database.execute(
+        "CREATE TRIGGER full2 BEFORE INSERT ON cursor BEGIN SELECT RAISE(ABORT, 'full'); END"
+    )
+    with pytest.raises(sqlite3.Error, match="full"):
+        cursor.reject(turn(1), "410 Gone")
+    assert cursor.seq == 0
+    assert cursor.dead_letters() == []
+    cursor.close()
+
+
+def test_a_new_journal_keeps_the_dead_letters_and_the_checkpoint(path: Path) -> None:
+    """Numbers begin at 1 again; the file the checkpoint speaks of is the same."""
+    cursor = Cursor(path)
+    cursor.place("one", 0)
+    cursor.reject(turn(1), "no", encoded({"bytes": 7}))
+    cursor.place("two", 0)
+    cursor.reject(gap(1), "no")
+    assert [(letter.epoch, letter.seq) for letter in cursor.dead_letters()] == [("one", 1), ("two", 1)]
+    assert (cursor.epoch, cursor.seq, cursor.checkpoint) == ("two", 1, {"bytes": 7})
+    cursor.close()
+
+
+def test_dead_letters_are_taken_back_settled_kept_or_dropped(path: Path) -> None:
+    """What a person does about them, by number."""
+    cursor = Cursor(path)
+    cursor.place("one", 0)
+    for seq in (1, 2, 3):
+        cursor.reject(turn(seq), "no")
+    assert cursor.want([1, 2, 9]) == [1, 2]
+    first, second = cursor.dead_letters(wanted=True)
+    cursor.settle(first, encoded({"bytes": 9}))
+    cursor.keep(second, "still no")
+    assert cursor.checkpoint == {"bytes": 9}
+    assert [(letter.seq, letter.reason, letter.wanted) for letter in cursor.dead_letters()] == [
+        (2, "still no", False),
+        (3, "no", False),
+    ]
+    assert cursor.drop() == [2, 3]
+    assert cursor.count_dead_letters() == 0
+    cursor.close()
+
+
+def test_a_second_process_on_the_same_file_is_told_so(path: Path) -> None:
+    """Two cursors for one sink would deliver twice."""
+    cursor = Cursor(path)
+    script = (
+        "import sys, pathlib; from minuted.journal.cursor import Cursor; Cursor(pathlib.Path(sys.argv[1]))"
+    )
+    second = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert second.returncode == 1
+    assert f"CursorInUseError: {path} is in use by another process" in second.stderr
+    cursor.advance(1) if cursor.epoch else cursor.place("one", 0)
+    cursor.close()
+
+
+def test_the_file_is_free_again_when_its_process_was_killed(path: Path) -> None:
+    """A crash must not lock a sink out of its own place."""
+    script = (
+        "import os, signal, sys, pathlib; from minuted.journal.cursor import Cursor;"
+        "c = Cursor(pathlib.Path(sys.argv[1])); c.place('one', 0); c.advance(1);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(path)], check=False, timeout=30)
+    assert killed.returncode == -9
+    cursor = Cursor(path)
+    assert cursor.seq == 1
+    cursor.close()
+
+
+def test_two_cursors_in_one_process_exclude_each_other_too(path: Path) -> None:
+    """The command that lists dead letters may be called from anywhere."""
+    cursor = Cursor(path)
+    with pytest.raises(CursorInUseError):
+        Cursor(path)
+    cursor.close()
+
+
+def test_a_file_that_is_no_database_is_an_error(path: Path) -> None:
+    """It may be the only copy of something: it is not overwritten."""
+    path.parent.mkdir()
+    path.write_text("these are not the bytes you are looking for" * 20)
+    with pytest.raises(sqlite3.DatabaseError):
+        Cursor(path)
+
+
+def test_commits_are_synced_to_the_disk(path: Path) -> None:
+    """synchronous=FULL: a cursor that was moved stays moved after a power cut."""
+    cursor = Cursor(path)
+    pragmas = [
+        cursor._database.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("synchronous", "journal_mode", "locking_mode")
+    ]
+    assert pragmas == [2, "wal", "exclusive"]
+    cursor.close()
+
+
+@pytest.mark.parametrize("checkpoint", [{"path": Path()}, {"at": float("nan")}, ["bytes", 4]])
+def test_a_checkpoint_that_cannot_be_stored_is_refused(checkpoint: object) -> None:
+    """Better at the first turn than at the first restart."""
+    with pytest.raises((TypeError, ValueError)):
+        encoded(checkpoint)  # type: ignore[arg-type]
