@@ -1,7 +1,21 @@
-"""minuted takes the minutes of a room. This is what a sink's author imports."""
+"""minuted takes the minutes of a room. This is what a sink's author and a subscriber import."""
+
+from typing import TYPE_CHECKING, Any
 
 from .messages import Gap, Turn, Word
 from .sink import Reject, Retry, Sink
 
+if TYPE_CHECKING:
+    from .delivery.subscription import Subscription
+
 __version__ = "0.1.0"
-__all__ = ["Gap", "Reject", "Retry", "Sink", "Turn", "Word", "__version__"]
+__all__ = ["Gap", "Reject", "Retry", "Sink", "Subscription", "Turn", "Word", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs sockets only for those who ask for it."""
+    if name == "Subscription":
+        from .delivery.subscription import Subscription  # noqa: PLC0415
+
+        return Subscription
+    raise AttributeError(name)

@@ -65,11 +65,13 @@ class Wakeup:
 class _Socket:
     """A socket of one kind, with bounds, closed once."""
 
-    def __init__(self, kind: int, *, queue_max: int, context: "zmq.Context[Any] | None" = None) -> None:
+    def __init__(self, kind: int, *, queue_max: int, lingers: bool = False) -> None:
         self.malformed = 0
         """Messages dropped because they were none of ours."""
         self._lock: int | None = None
-        self._socket: zmq.Socket[bytes] = (context or zmq.Context.instance()).socket(kind)
+        # Only the end of its context waits for what a socket still holds: one that lingers has its own.
+        self._own: zmq.Context[zmq.Socket[bytes]] | None = zmq.Context() if lingers else None
+        self._socket: zmq.Socket[bytes] = (self._own or zmq.Context.instance()).socket(kind)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue_max)
         self._socket.set(zmq.RCVHWM, queue_max)
@@ -82,8 +84,10 @@ class _Socket:
         self.close()
 
     def close(self, linger_ms: int = 0) -> None:
-        """Close; `linger_ms` is how long messages on their way may still take."""
+        """Close. One that lingers first waits `linger_ms` for what is on its way; -1: as long as it takes."""
         self._socket.close(linger=linger_ms)
+        if self._own is not None:
+            self._own.term()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -135,9 +139,7 @@ class FramesOut(_Socket):
     """Capture's end of the frames socket."""
 
     def __init__(self, endpoint: str) -> None:
-        # Only the end of its context waits for what a socket still holds: this one has its own.
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        super().__init__(zmq.PUSH, queue_max=FRAMES_MAX, context=self._context)
+        super().__init__(zmq.PUSH, queue_max=FRAMES_MAX, lingers=True)
         # Nothing is queued for a transcription process that is not there.
         self._socket.set(zmq.IMMEDIATE, 1)
         self._connect(endpoint)
@@ -145,11 +147,6 @@ class FramesOut(_Socket):
     def send(self, message: AudioFrame | AudioEnd, wait_s: float = 0) -> bool:
         """Push a frame; False when there is no room for it within `wait_s`."""
         return self._send([encode(message)], wait_s)
-
-    def close(self, linger_ms: int = 0) -> None:
-        """Close, and return when the receiver has all of it or `linger_ms` have passed; -1: no bound."""
-        super().close(linger_ms)
-        self._context.term()
 
 
 class FramesIn(_Socket):
@@ -179,7 +176,7 @@ class TurnsOut(_Socket):
     """The turn socket, as its publisher has it."""
 
     def __init__(self, endpoint: str) -> None:
-        super().__init__(zmq.XPUB, queue_max=TURNS_MAX)
+        super().__init__(zmq.XPUB, queue_max=TURNS_MAX, lingers=True)
         # A subscriber that comes back must be seen to come back.
         self._socket.set(zmq.XPUB_VERBOSE, 1)
         self._bind(endpoint)
@@ -269,7 +266,7 @@ class Replier(_Socket):
     """A request socket, as the process that answers has it."""
 
     def __init__(self, endpoint: str) -> None:
-        super().__init__(zmq.ROUTER, queue_max=100)
+        super().__init__(zmq.ROUTER, queue_max=100, lingers=True)
         self._bind(endpoint)
 
     def receive(self, timeout_s: float) -> tuple[list[bytes], dict[str, Any]] | None:

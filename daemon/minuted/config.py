@@ -172,7 +172,7 @@ class Settings:
         credential = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent", "assemblyai.key")
         if key := _read(credential, lambda file: file.read_text(encoding="utf-8")):
             return key
-        if key := os.environ.get(KEY_NAME, "").strip():
+        if key := _checked(os.environ.get(KEY_NAME, ""), KEY_NAME):
             return key
         beside = [self.path.parent / ".env"] if self.path else []
         for file in (Path(".env"), *beside):
@@ -193,12 +193,21 @@ class Settings:
 
 
 def _read(file: Path, read: Callable[[Path], str]) -> str:
-    """Give what is read from a file, or "" where there is none. Raises ConfigError."""
+    """Give the key that is read from a file, or "" where there is none. Raises ConfigError."""
     try:
-        return read(file).strip() if file.is_file() else ""
+        return _checked(read(file), str(file.absolute())) if file.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{file.absolute()} cannot be read: {reason}") from None
+
+
+def _checked(key: str, where: str) -> str:
+    """Give a key without the space around it. Raises ConfigError for what is none, not showing it."""
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        # Libraries would refuse it later, and say it aloud.
+        raise ConfigError(f"{where}: the key is more than one word of plain letters and digits")
+    return key
 
 
 def load(path: Path | None = None) -> Settings:

@@ -9,6 +9,7 @@ import types
 import typing
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
+from math import isfinite
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import msgpack
@@ -256,7 +257,8 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, dict):
             return _build(Word, value)
     elif hint is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        # JSON, into which records go, has no NaN.
+        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
             return float(value)
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value

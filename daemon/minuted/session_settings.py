@@ -103,7 +103,7 @@ _PII_POLICIES: Final = frozenset(
     organization organization_medical_facility passport_number password person_age person_name
     phone_number physical_attribute political_affiliation religion sexuality statistics time url
     us_social_security_number username vehicle_id zodiac_sign
-    """.split()
+    """.split()  # noqa: SIM905  # so many words read better so
 )
 PROMPT_CHARACTERS_MAX: Final = 1750
 KEYTERMS_MAX: Final = 100

@@ -36,7 +36,7 @@ class Sink(ABC):
     checkpoint: dict[str, Any]
     """What `write`, `revise` and `gap` leave here (numbers, strings, lists) is stored together with
     the turn's being delivered, and is here again at the next `open`: how far a file was written, say.
-    Empty on the first start."""
+    Empty on the first start. A try that fails leaves no trace in it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -36,4 +36,5 @@ def send(**values: str) -> None:
     message = "\n".join(f"{key}={value.replace(chr(10), ' ')}" for key, value in values.items())
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
         out.settimeout(SEND_S_MAX)
-        out.sendto(message.encode(), address)
+        # A path may hold what is no text.
+        out.sendto(message.encode(errors="replace"), address)

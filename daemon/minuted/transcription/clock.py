@@ -12,13 +12,15 @@ from typing import Final
 
 from minuted.messages import FRAME_MS, AudioFrame
 
+CLOCK_SET_MS: Final = 1000
+"""A wall clock that differs by so much from what the sound says was set."""
 STRETCHES_MAX: Final = 1000
 """Stretches remembered; a word older than that many jumps counts from the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Sound of one source without a jump."""
+    """Sound of one source without a jump, of it or of the clock."""
 
     sound_ms: int
     source: str
@@ -35,10 +37,17 @@ class Stretches:
 
     def received(self, frame: AudioFrame) -> None:
         """Note the next frame, in the order of their numbers."""
-        if frame.number != self._next_number or frame.source != self._stretches[-1].source:
-            sound_ms = frame.number * FRAME_MS
-            self._stretches.append(Stretch(sound_ms, frame.source, frame.captured_at_ms - sound_ms))
+        sound_ms = frame.number * FRAME_MS
+        offset_ms = frame.captured_at_ms - sound_ms
+        if frame.number != self._next_number or self._is_other(frame.source, offset_ms):
+            self._stretches.append(Stretch(sound_ms, frame.source, offset_ms))
         self._next_number = frame.number + 1
+
+    def _is_other(self, source: str, offset_ms: int) -> bool:
+        newest = self._stretches[-1]
+        # A clock that was set makes no jump in the sound; a recording is one stretch whatever the clock does.
+        was_set = abs(offset_ms - newest.wall_offset_ms) >= CLOCK_SET_MS and source == "microphone"
+        return source != newest.source or was_set
 
     def at(self, sound_ms: int) -> Stretch:
         """Give the stretch that `sound_ms` lies in. At least one frame must have been received."""

@@ -8,6 +8,8 @@ from minuted.journal.turns import PAGE_MAX, TurnJournal
 from minuted.messages import VERSION, Heartbeat, Message, Record
 
 HEARTBEAT_S = 1.0
+REPLAYS_PER_TICK_MAX = 4
+"""A subscriber that asks without end must not keep frames and turns waiting; the rest comes next time."""
 
 
 class Publisher:
@@ -39,7 +41,9 @@ class Publisher:
         if greet or now_s - self._heartbeat_at_s >= HEARTBEAT_S:
             self._heartbeat_at_s = now_s
             self.heartbeat(now_ms)
-        while request := self.replay.receive():
+        for _ in range(REPLAYS_PER_TICK_MAX):
+            if not (request := self.replay.receive()):
+                break
             self._answer(*request)
 
     def heartbeat(self, now_ms: int) -> None:
@@ -54,8 +58,9 @@ class Publisher:
         if not isinstance(from_seq, int) or not isinstance(limit, int):
             self.replay.malformed += 1
             return
-        next_seq = max(from_seq, self.journal.first_seq)
-        for record in self.journal.page(next_seq, limit):
+        next_seq = max(from_seq, self.journal.first_seq, 1)
+        # What a number from outside may be, SQLite cannot always hold.
+        for record in self.journal.page(next_seq, limit) if next_seq <= self.journal.last_seq else ():
             if not self.replay.send(peer, record):
                 return
             next_seq = record["seq"] + 1

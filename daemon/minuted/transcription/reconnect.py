@@ -58,8 +58,9 @@ def judge(failure: Failure) -> Verdict:
     if code == 3008:
         return Verdict.EXPIRED
     if code == 1008:
-        # A temporary token that expired: the next attempt brings a new one.
-        return Verdict.REFUSED if "expired" in text else Verdict.FATAL
+        # A temporary token that expired: the next attempt brings a new one. A trial or a key does not.
+        is_token = "expired" in text and ("signature" in text or "token" in text)
+        return Verdict.REFUSED if is_token else Verdict.FATAL
     if code == 3006:
         return Verdict.REFUSED if "inactivity" in text else Verdict.FATAL
     if code == 3007:
