@@ -1,0 +1,99 @@
+"""What every test may use: short socket paths, settings, and an eye on processes left behind."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from minuted.config import KEY_NAME, SERVICE_NAME, Settings, parse
+
+MARK = "MINUTED_TESTS"
+"""In the environment of every process these tests start, however deep: this run's process id."""
+GRACE_S = 3.0
+"""What a killed child's own children may take to follow it."""
+
+# A busy machine is no failure, and the same examples are tried each time.
+hypothesis_settings.register_profile("minuted", deadline=None, derandomize=True, database=None)
+hypothesis_settings.load_profile("minuted")
+
+SettingsFactory = Callable[..., Settings]
+
+
+@pytest.fixture
+def runtime_dir() -> Iterator[Path]:
+    """A folder for sockets with a path short enough for them, gone after the test."""
+    folder = Path(tempfile.mkdtemp(prefix="m-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def make_settings(runtime_dir: Path) -> SettingsFactory:
+    """Make settings from the text of a minuted.toml, in folders of their own."""
+
+    def make(text: str = "") -> Settings:
+        state_dir = runtime_dir / "state"
+        state_dir.mkdir(exist_ok=True)
+        folders = f'state_dir = "{state_dir}"\nruntime_dir = "{runtime_dir}"\nsink_dirs = []\n'
+        return parse(folders + text)
+
+    return make
+
+
+@pytest.fixture
+def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nowhere to find a key: a clean environment and an empty working directory, which is given."""
+    for name in (KEY_NAME, SERVICE_NAME, "CREDENTIALS_DIRECTORY", "MINUTED_ENGINE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def no_process_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a process behind, and end that process."""
+    os.environ[MARK] = str(os.getpid())
+    before = _processes()
+    yield
+    until_s = time.monotonic() + GRACE_S
+    while (left := _processes().keys() - before.keys()) and time.monotonic() < until_s:
+        time.sleep(0.02)
+    if left:
+        commands = _processes()
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        pytest.fail("left behind: " + "; ".join(f"{pid} {commands.get(pid, '')}" for pid in sorted(left)))
+
+
+_strangers: set[int] = set()
+"""Running processes that were looked at and are not ours: there are many, and this is done for every test."""
+
+
+def _processes() -> dict[int, str]:
+    """Give the running processes that this one or its descendants started, with their commands."""
+    us, mark = os.getpid(), f"{MARK}={os.getpid()}".encode()
+    running = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208  # ten times as fast
+    _strangers.intersection_update(running)
+    found = {}
+    for pid in running - _strangers - {us}:
+        with suppress(OSError):
+            folder = Path(f"/proc/{pid}")
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if parent in ("0", "2") and int(parent) != us:  # the kernel's
+                _strangers.add(pid)
+                continue
+            environment = (folder / "environ").read_bytes()
+            if int(parent) != us and mark not in environment.split(b"\0"):
+                # Without an environment it may be one of ours in the middle of its exec.
+                _strangers.update({pid} if environment else ())
+            elif state not in "ZX":
+                found[pid] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return found

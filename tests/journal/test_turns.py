@@ -1,0 +1,215 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from minuted.journal.turns import PAGE_MAX, TurnJournal
+from minuted.messages import Gap, Turn, Word, from_map
+
+GAP = Gap(room="r", meeting_id="m", meeting_started_at_ms=5, start_ms=0, end_ms=50, reason="paused")
+TURN = Turn(
+    id="s:0",
+    room="r",
+    meeting_id="m",
+    meeting_started_at_ms=5,
+    session_id="s",
+    turn_order=0,
+    final=True,
+    start_ms=100,
+    end_ms=900,
+    text="Grüß Gott 👋",
+    words=(Word(text="Grüß", start_ms=100, end_ms=500, confidence=0.5, speaker="A"),),
+    speaker="A",
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "turns.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[TurnJournal]:
+    journal = TurnJournal(path)
+    yield journal
+    journal.close()
+
+
+def seqs(journal: TurnJournal) -> list[int]:
+    found: list[int] = []
+    while page := journal.page(found[-1] + 1 if found else 1):
+        found += [record["seq"] for record in page]
+    return found
+
+
+def test_a_new_journal_is_empty_and_has_a_name(journal: TurnJournal) -> None:
+    assert (journal.first_seq, journal.last_seq) == (0, 0)
+    assert journal.page(1) == []
+    assert len(journal.epoch) == 16
+    assert journal.state("meeting") is None
+
+
+def test_records_are_numbered_from_1_and_come_back_as_they_were(journal: TurnJournal) -> None:
+    committed = [journal.commit(record) for record in (TURN, GAP, replace(TURN, type="revision", revision=1))]
+
+    assert [record.seq for record in committed] == [1, 2, 3]
+    assert (journal.first_seq, journal.last_seq) == (1, 3)
+    assert [from_map(record) for record in journal.page(1)] == committed
+    assert [from_map(record) for record in journal.page(3)] == committed[2:]
+    assert journal.page(4) == []
+
+
+def test_a_record_s_own_number_does_not_count(journal: TurnJournal) -> None:
+    """A revision may come with its predecessor's."""
+    assert journal.commit(replace(TURN, seq=77)).seq == 1
+
+
+def test_the_input_is_left_as_it_was(journal: TurnJournal) -> None:
+    journal.commit(TURN)
+
+    assert TURN.seq is None
+
+
+def test_a_page_has_a_bound(journal: TurnJournal) -> None:
+    for _ in range(PAGE_MAX + 3):
+        journal.commit(GAP)
+
+    assert len(journal.page(1)) == PAGE_MAX
+    assert len(journal.page(1, 10**9)) == PAGE_MAX
+    assert [record["seq"] for record in journal.page(7, 3)] == [7, 8, 9]
+    assert len(journal.page(1, 0)) == len(journal.page(1, -5)) == 1
+    assert seqs(journal) == list(range(1, PAGE_MAX + 4))
+
+
+def test_a_journal_goes_on_where_it_was(path: Path) -> None:
+    """Whoever restarts what, subscribers count on."""
+    epochs = set()
+    for round_ in range(3):
+        journal = TurnJournal(path)
+        epochs.add(journal.epoch)
+        assert journal.last_seq == 2 * round_
+        assert journal.commit(TURN, {"round": round_}).seq == 2 * round_ + 1
+        assert journal.commit(GAP).seq == 2 * round_ + 2
+        assert journal.first_seq == 1
+        assert journal.state("round") == round_
+        journal.close()
+    assert len(epochs) == 1
+
+
+def test_another_journal_has_another_name(tmp_path: Path) -> None:
+    """That is how a subscriber learns that its cursor means nothing here."""
+    names = []
+    for name in ("a.db", "b.db"):
+        journal = TurnJournal(tmp_path / name)
+        names.append(journal.epoch)
+        journal.close()
+
+    assert names[0] != names[1]
+
+
+def test_state_is_stored_with_the_record_or_not_at_all(journal: TurnJournal, path: Path) -> None:
+    journal.commit(TURN, {"meeting": {"id": "m1"}, "mark": 1})
+    with pytest.raises(TypeError):
+        journal.commit(TURN, {"mark": 2, "meeting": object()})
+
+    assert journal.state("mark") == 1
+    assert journal.last_seq == 1
+    assert seqs(journal) == [1]
+    assert journal.commit(GAP, {"mark": 3}).seq == 2
+    journal.close()
+    again = TurnJournal(path)
+    assert again.state("mark") == 3
+    assert again.state("meeting") == {"id": "m1"}
+    assert seqs(again) == [1, 2]
+    again.close()
+
+
+def test_a_record_that_cannot_be_stored_leaves_no_hole(journal: TurnJournal) -> None:
+    with pytest.raises((UnicodeEncodeError, OverflowError)):
+        journal.commit(replace(TURN, start_ms=2**70))
+
+    assert journal.commit(TURN).seq == 1
+
+
+def test_what_commit_returned_from_is_on_the_disk(path: Path) -> None:
+    """The settings that make it so are SQLite's defaults only in part."""
+    journal = TurnJournal(path)
+    values = [
+        journal._database.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "locking_mode")
+    ]
+    journal.close()
+
+    assert values == ["wal", 2, "exclusive"]
+
+
+def test_a_full_disk_is_an_error_and_no_hole(journal: TurnJournal) -> None:
+    """The process must end on it: nobody knows what reached the disk."""
+    journal.commit(TURN)
+    pages = journal._database.execute("PRAGMA page_count").fetchone()[0]
+    journal._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        journal.commit(replace(TURN, text="x" * 50_000), {"mark": 9})
+    journal._database.execute("PRAGMA max_page_count = 1000000")
+
+    assert journal.state("mark") is None
+    assert journal.commit(GAP).seq == 2
+    assert seqs(journal) == [1, 2]
+
+
+def test_a_second_process_is_refused(journal: TurnJournal, path: Path) -> None:
+    """Two writers would give the same number twice."""
+    script = "import sys; from pathlib import Path; from minuted.journal.turns import TurnJournal"
+    second = subprocess.run(
+        [sys.executable, "-c", f"{script}; TurnJournal(Path(sys.argv[1]))", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert second.returncode == 1
+    assert "locked" in second.stderr
+    assert journal.commit(TURN).seq == 1
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from minuted.journal.turns import TurnJournal
+from minuted.messages import Gap
+journal = TurnJournal(Path(sys.argv[1]))
+print(0, journal.epoch, flush=True)
+while True:
+    number = journal.last_seq + 1
+    gap = Gap(room="r", meeting_id="m", start_ms=number, end_ms=number, reason="x" * (number % 300))
+    print(journal.commit(gap, {"mark": number}).seq, flush=True)
+"""
+
+
+def test_no_kill_loses_or_repeats_a_number(path: Path) -> None:
+    """What was said to be committed is there, with its state; what is there is whole and in order."""
+    told, epochs = 0, set()
+    for round_ in range(12):
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            epochs.add(writer.stdout.readline().split()[1])
+            for _ in range(1 + 7 * round_):
+                told = int(writer.stdout.readline())
+            os.kill(writer.pid, signal.SIGKILL)
+            # Lines it had got out before it died.
+            told = max([told, *(int(line) for line in writer.stdout.read().splitlines() if line.strip())])
+
+        journal = TurnJournal(path)
+        found = journal.last_seq
+        assert told <= found <= told + 1
+        assert seqs(journal) == list(range(1, found + 1))
+        assert journal.state("mark") == found
+        assert journal.page(found)[0]["start_ms"] == found
+        journal.close()
+    assert len(epochs) == 1

@@ -1,0 +1,42 @@
+"""Runs the supervisor over stages of a test's making: `supervised.py FOLDER SPEC`, the spec in JSON.
+
+Prints one line of JSON at the end: the exit status, the reason and how long a stop took.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from minuted import bus
+from minuted.config import Capture, ConfigError, Settings
+from minuted.runtime import logs
+from minuted.supervisor import Supervisor
+
+
+def main() -> int:
+    folder, spec = Path(sys.argv[1]), json.loads(sys.argv[2])
+    settings = Settings(
+        room="attic",
+        state_dir=folder / "state",
+        runtime_dir=folder / "run",
+        stop_timeout_s=spec.get("stop_timeout_s", 20),
+        capture=Capture(source=spec.get("source", "microphone")),
+    )
+    fake = [sys.executable, str(Path(__file__).with_name("fake_stage.py"))]
+    stages = {
+        name: [*fake, name, str(folder), json.dumps(told)] if isinstance(told, dict) else told
+        for name, told in spec["stages"].items()
+    }
+    logs.set_up("supervisor", "attic")
+    bus.lock(settings.runtime_dir / "minuted.lock", str(settings.runtime_dir))
+    try:
+        outcome = Supervisor(settings, stages, **spec.get("bounds", {})).run()
+        status, reason = outcome.status, outcome.reason
+    except ConfigError as error:
+        status, reason = 78, str(error)
+    print(json.dumps({"status": status, "reason": reason}), flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

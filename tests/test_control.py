@@ -1,0 +1,178 @@
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from minuted.config import Settings
+from minuted.control import ControlServer, ask, done, status_of
+from minuted.messages import pack, unpack
+
+WAIT_S = 10
+STAGE = "delivery/webhook"
+
+Serve = Callable[..., ControlServer]
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings()
+
+
+@pytest.fixture
+def serve(settings: Settings) -> Iterator[Serve]:
+    """Start control servers that are closed after the test."""
+    servers = []
+
+    def start(**handlers: Callable[[dict[str, Any]], Any]) -> ControlServer:
+        servers.append(ControlServer(settings.control_endpoint(STAGE), handlers))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def raising(error: Exception) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def handle(_question: dict[str, Any]) -> dict[str, Any]:
+        raise error
+
+    return handle
+
+
+def test_a_request_reaches_its_handler_with_its_details(settings: Settings, serve: Serve) -> None:
+    serve(configure=lambda question: {"took": question["min_turn_silence"]})
+
+    answer = ask(settings, STAGE, "configure", WAIT_S, min_turn_silence=560)
+
+    assert answer == {"ok": True, "took": 560}
+
+
+def test_done_answers_once_the_action_is_done(settings: Settings, serve: Serve) -> None:
+    drained = threading.Event()
+    serve(drain=done(drained.set))
+
+    assert ask(settings, STAGE, "drain", WAIT_S) == {"ok": True}
+    assert drained.is_set()
+
+
+def test_a_status_is_completed_with_the_process_it_is_of(settings: Settings, serve: Serve) -> None:
+    serve(status=lambda _: {"state": "live", "lag": 3})
+
+    status = status_of(settings, STAGE, WAIT_S)
+
+    assert status is not None
+    assert 0 <= status.pop("uptime_s") < 60
+    assert status == {"pid": os.getpid(), "state": "live", "lag": 3}
+
+
+@pytest.mark.parametrize("op", ["unheard-of", "", None, 7, ["status"], {"op": "status"}, True])
+def test_an_unknown_request_is_refused_and_told_what_there_is(
+    settings: Settings, serve: Serve, op: Any
+) -> None:
+    serve(status=lambda _: {}, pause=lambda _: {})
+
+    with pytest.raises(ValueError, match=r"unknown request .*known: status, pause"):
+        ask(settings, STAGE, op, WAIT_S)
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        (raising(RuntimeError("the device is gone")), "the device is gone"),
+        (raising(KeyError()), "KeyError"),
+        (lambda _: {"path": Path("/somewhere")}, "Path"),
+        (lambda _: {"number": 2**70}, "Overflow|Integer|int"),
+        (lambda _: {"text": "\ud800"}, "surrogate"),
+        (lambda _: None, "NoneType"),
+    ],
+    ids=["raises", "raises without words", "no plain value", "too big", "not text", "no map"],
+)
+def test_a_failing_handler_is_an_answer_and_no_end(
+    settings: Settings, serve: Serve, handler: Callable[[dict[str, Any]], dict[str, Any]], error: str
+) -> None:
+    """A request must not end the process it asks, nor its answering."""
+    serve(fail=handler, status=lambda _: {"state": "live"})
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match=error):
+            ask(settings, STAGE, "fail", WAIT_S)
+    assert ask(settings, STAGE, "status", WAIT_S)["state"] == "live"
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", pack([1]), pack({"v": 1})])
+def test_a_malformed_request_is_answered(settings: Settings, serve: Serve, data: bytes) -> None:
+    serve(status=lambda _: {})
+    with zmq.Context() as context, context.socket(zmq.REQ) as asker:
+        asker.set(zmq.LINGER, 0)
+        asker.connect(settings.control_endpoint(STAGE))
+        asker.send(data)
+        assert asker.poll(WAIT_S * 1000)
+        answer = unpack(asker.recv())
+
+    assert answer["ok"] is False
+    assert "unknown request" in answer["error"]
+
+
+def test_a_busy_process_still_tells_its_state(settings: Settings, serve: Serve) -> None:
+    """Just when it hangs, people ask."""
+    state = {"state": "busy"}
+    serve(status=lambda _: state)
+    until_s = time.monotonic() + WAIT_S
+    answers: list[dict[str, Any] | None] = []
+    asking = threading.Thread(target=lambda: answers.append(status_of(settings, STAGE, WAIT_S)))
+    asking.start()
+    while not answers and time.monotonic() < until_s:
+        sum(range(10_000))  # this thread, the process's own, never looks at a socket
+    asking.join()
+
+    assert answers[0] is not None
+    assert answers[0]["state"] == "busy"
+
+
+def test_many_askers_get_their_own_answers(settings: Settings, serve: Serve) -> None:
+    serve(echo=lambda question: {"number": question["number"]})
+    answers: dict[int, int] = {}
+
+    def one(number: int) -> None:
+        answers[number] = ask(settings, STAGE, "echo", WAIT_S, number=number)["number"]
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == {number: number for number in range(20)}
+
+
+def test_nobody_there_is_a_timeout_and_no_status(settings: Settings) -> None:
+    with pytest.raises(TimeoutError, match=r"nothing answers at .*control-delivery-webhook"):
+        ask(settings, STAGE, "status", timeout_s=0.05)
+    assert status_of(settings, STAGE, timeout_s=0.05) is None
+
+
+def test_a_handler_that_hangs_is_a_timeout_for_who_asks(settings: Settings, serve: Serve) -> None:
+    release = threading.Event()
+    serve(hang=lambda _: {"done": release.wait(WAIT_S)})
+    with pytest.raises(TimeoutError):
+        ask(settings, STAGE, "hang", timeout_s=0.05)
+    release.set()
+
+
+def test_a_refused_status_is_none(settings: Settings, serve: Serve) -> None:
+    serve(other=lambda _: {})
+
+    assert status_of(settings, STAGE, WAIT_S) is None
+
+
+def test_a_closed_server_frees_its_socket(settings: Settings) -> None:
+    for _ in range(3):
+        server = ControlServer(settings.control_endpoint(STAGE), {"status": lambda _: {}})
+        assert status_of(settings, STAGE, WAIT_S) is not None
+        server.close()
+    assert status_of(settings, STAGE, timeout_s=0.05) is None

@@ -1,0 +1,111 @@
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+import minuted
+from minuted import Gap, Reject, Retry, Sink, Turn
+
+
+class Postcard(Sink):
+    COLOUR: ClassVar[str] = "blue"
+    address: str
+    stamps: int = 1
+
+    def write(self, turn: Turn) -> None:
+        self.last = turn.text
+
+
+TURN = Turn(
+    id="s:0",
+    room="r",
+    meeting_id="m",
+    meeting_started_at_ms=0,
+    session_id="s",
+    turn_order=0,
+    final=True,
+    start_ms=0,
+    end_ms=1,
+    text="Yes.",
+)
+GAP = Gap(room="r", meeting_id="m", start_ms=0, end_ms=1, reason="paused")
+
+
+def test_annotated_attributes_are_options() -> None:
+    """No registration, no constructor: that is all an author has to know."""
+    sink = Postcard(address="here", stamps=2)
+
+    assert (sink.address, sink.stamps) == ("here", 2)
+    assert [field.name for field in fields(Postcard)] == ["address", "stamps"]
+    assert (sink.name, sink.room) == ("", ""), "what every sink has is set by the runner"
+
+
+def test_options_are_given_by_name_and_none_is_forgotten() -> None:
+    with pytest.raises(TypeError, match="address"):
+        Postcard(stamps=2)
+    with pytest.raises(TypeError, match="positional"):
+        Postcard("here")
+    with pytest.raises(TypeError, match="unexpected"):
+        Postcard(address="here", stamp=1)
+
+
+def test_a_list_that_all_sinks_would_share_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="mutable default"):
+
+        class Careless(Postcard):
+            copies: list[str] = []  # noqa: RUF012
+
+
+def test_a_sink_must_write() -> None:
+    class Mute(Sink):
+        pass
+
+    with pytest.raises(TypeError, match="abstract"):
+        Mute()
+
+
+def test_everything_but_write_may_be_left_out() -> None:
+    sink = Postcard(address="here")
+    sink.open()
+    sink.write(TURN)
+    sink.revise(TURN)
+    sink.partial(TURN)
+    sink.gap(GAP)
+    sink.close()
+
+    assert sink.last == "Yes."
+
+
+def test_an_option_s_secret_is_not_shown() -> None:
+    """Tracebacks show objects."""
+    assert "here" not in repr(Postcard(address="here"))
+
+
+def test_retry_may_say_when() -> None:
+    assert Retry("busy").after_s is None
+    assert Retry("busy", after_s=30).after_s == 30
+    assert str(Retry("busy", 30)) == "busy"
+    assert issubclass(Reject, Exception)
+    assert not issubclass(Reject, Retry)
+
+
+def test_the_package_offers_what_a_sink_needs() -> None:
+    assert {"Gap", "Reject", "Retry", "Sink", "Turn", "Word", "__version__"} <= {*minuted.__all__}
+    assert all(hasattr(minuted, name) for name in minuted.__all__)
+    with pytest.raises(AttributeError, match="Bus"):
+        _ = minuted.Bus
+
+
+def test_a_sink_brings_no_sockets_with_it() -> None:
+    """Each sink is a process; what it does not use, it need not load."""
+    script = "import minuted, sys; sys.exit('zmq' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_sink_is_typed_for_whoever_writes_one() -> None:
+    """The package says that its annotations count."""
+    assert (Path(minuted.__file__).parent / "py.typed").exists()

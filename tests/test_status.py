@@ -1,0 +1,125 @@
+"""One answer about everything, from processes that really answer."""
+
+import json
+import os
+
+import pytest
+
+from minuted.config import Settings, SinkTable
+from minuted.control import ControlServer
+from minuted.status import absence, collect, details, duration, gather, merged, table
+
+
+@pytest.fixture
+def settings(runtime_dir):
+    return Settings(runtime_dir=runtime_dir, room="attic", sinks={"webhook": SinkTable()})
+
+
+@pytest.fixture
+def serve(settings):
+    servers = []
+
+    def start(stage, **status):
+        servers.append(ControlServer(settings.control_endpoint(stage), {"status": lambda _: status}))
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def row(**values):
+    return {"pid": os.getpid(), "state": "ready", "restarts": 0, "since_ms": 1000, "status": "", **values}
+
+
+def test_every_stage_tells_its_own_state_and_figures(settings, serve):
+    """The shape other programs rely on."""
+    serve("transcription", state="live", last_seq=7, backlog_s=0.2)
+    serve("delivery/webhook", state="waiting", seq=5, lag=2, last_error="connection refused")
+    stages = {"transcription": row(), "delivery/webhook": row(restarts=3), "capture": row(state="backoff")}
+    serve("supervisor", state="degraded", room="attic", stages=stages)
+    found = collect(settings)
+    assert found["state"] == "degraded"
+    assert list(found["stages"]) == ["capture", "transcription", "delivery/webhook"]
+    transcription, webhook = found["stages"]["transcription"], found["stages"]["delivery/webhook"]
+    assert (transcription["state"], transcription["last_seq"], transcription["backlog_s"]) == ("live", 7, 0.2)
+    assert (webhook["state"], webhook["lag"], webhook["restarts"]) == ("waiting", 2, 3)
+    assert found["stages"]["capture"]["state"] == "backoff"
+    assert all(stage["pid"] == os.getpid() for stage in found["stages"].values())
+    json.dumps(found)
+
+
+def test_stages_that_run_as_services_of_their_own_are_asked_one_by_one(settings, serve):
+    serve("transcription", state="live", last_seq=7)
+    serve("delivery/webhook", state="delivering", lag=0)
+    found = collect(settings)
+    assert found["state"] == "running"
+    assert set(found["stages"]) == {"transcription", "delivery/webhook"}
+    assert found["stages"]["transcription"]["pid"] == os.getpid()
+    assert found["stages"]["transcription"]["restarts"] is None
+
+
+def test_where_nothing_runs_there_are_no_stages(settings):
+    assert collect(settings) == {"state": "stopped", "room": "attic", "stages": {}}
+    assert absence(settings) == f"minuted is not running here (runtime_dir {settings.runtime_dir})"
+
+
+def test_a_socket_somebody_left_behind_is_nobody(settings):
+    """After a power cut the files are still there."""
+    for stage in ("supervisor", "transcription", "capture"):
+        (settings.runtime_dir / f"control-{stage}.sock").touch()
+    assert collect(settings, timeout_s=0.1)["stages"] == {}
+
+
+def test_those_who_do_not_answer_hold_up_nobody(settings, serve):
+    serve("capture", state="hearing")
+    (settings.runtime_dir / "control-engine.sock").touch()
+    assert list(gather(settings, ["engine", "capture"], timeout_s=0.3)) == ["capture"]
+
+
+@pytest.mark.parametrize(
+    ("supervised", "own", "state"),
+    [
+        (row(), {"pid": os.getpid(), "state": "live"}, "live"),
+        (row(), None, "not answering"),
+        (row(), {"pid": 1, "state": "live"}, "ready"),
+        (row(state="starting"), None, "starting"),
+        (row(state="stopping"), {"pid": os.getpid(), "state": "live"}, "stopping"),
+        (row(state="failed to load", pid=None), None, "failed to load"),
+    ],
+)
+def test_a_process_names_its_own_state_as_long_as_it_is_well(supervised, own, state):
+    assert merged(supervised, own)["state"] == state
+
+
+def test_the_table_says_who_is_how_and_since_when():
+    found = {
+        "state": "degraded",
+        "room": "attic",
+        "stages": {
+            "transcription": row(state="live", last_seq=7, model="tiny"),
+            "delivery/webhook": row(state="backoff", pid=None, restarts=2, status="exit status 1"),
+        },
+    }
+    first, heading, *rows = table(found, now_ms=61_000).splitlines()
+    assert first == "attic: degraded"
+    assert heading.split() == ["STATE", "PID", "FOR", "RESTARTS"]
+    assert rows[0].endswith("  model tiny, last turn 7")
+    assert "1 min 0 s" in rows[0]
+    assert rows[1].endswith("2         exit status 1")
+
+
+def test_details_leave_out_what_is_nothing():
+    assert (
+        details({"state": "delivering", "lag": 0, "seq": 3, "last_seq": 3, "last_error": ""}) == "at turn 3"
+    )
+    assert details({"state": "waiting", "lag": 2, "last_error": "timeout"}) == "2 behind, timeout"
+    assert details({"state": "backoff", "status": "killed by SIGKILL"}) == "killed by SIGKILL"
+    assert details({"state": "live", "status": "ready"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (7260, "2 h 1 min"), (200_000, "2 d 7 h")],
+)
+def test_times_are_short(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,361 @@
+"""The supervisor over real processes that do as a test tells them (fake_stage.py)."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from minuted.config import Settings
+from minuted.control import ask, status_of
+
+WAIT_S = 30
+"""For what must come; a test that waits longer has failed."""
+
+
+class Run:
+    """A supervisor in a process of its own."""
+
+    def __init__(self, folder: Path, stages, env=None, **spec) -> None:
+        self.folder = folder
+        self.settings = Settings(runtime_dir=folder / "run", state_dir=folder / "state")
+        script = Path(__file__).with_name("supervised.py")
+        with (folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, script, folder, json.dumps({"stages": stages, **spec})],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, **(env or {})},
+            )
+
+    def stages(self):
+        status = status_of(self.settings, "supervisor", timeout_s=1)
+        return status["stages"] if status else {}
+
+    def wait_for(self, condition):
+        """Ask for the stages until they are as wanted."""
+        give_up_s = time.monotonic() + WAIT_S
+        while time.monotonic() < give_up_s:
+            stages = self.stages()
+            if stages and condition(stages):
+                return stages
+            time.sleep(0.03)
+            if self.process.poll() is not None:
+                break
+        raise AssertionError(f"it did not come to that: {stages}\n{self.log()}")
+
+    def wait_until_ready(self):
+        return self.wait_for(lambda stages: all(stage["state"] == "ready" for stage in stages.values()))
+
+    def end(self):
+        out, _ = self.process.communicate(timeout=WAIT_S)
+        assert out, self.log()
+        return json.loads(out)
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+
+    def events(self, *kinds):
+        path = self.folder / "events"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if not kinds or line.split()[-1] in kinds]
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+    def logged(self, event):
+        return [line for line in map(json.loads, self.log().splitlines()) if line["event"] == event]
+
+
+@pytest.fixture
+def run(runtime_dir):
+    (runtime_dir / "run").mkdir()
+    (runtime_dir / "state").mkdir()
+    made = []
+
+    def start(stages, **spec):
+        made.append(Run(runtime_dir, stages, **spec))
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.wait()
+        one.process.stdout.close()
+
+
+QUICK = {"restart_wait_s_max": 0.05}
+ROOM = {"transcription": {}, "delivery/file_log": {}, "delivery/webhook": {}, "capture": {}}
+
+
+def test_a_run_starts_and_stops_in_order(run):
+    """Sound starts last and stops first: else there is nobody to take the first and the last words."""
+    room = run({"engine": {}, **ROOM})
+    room.wait_until_ready()
+    assert room.events("start")[-1] == "capture start"
+    room.process.terminate()
+    assert room.end() == {"status": 0, "reason": ""}
+    ends = room.events("stop", "drain")
+    assert ends[:2] == ["capture stop", "transcription drain"]
+    assert set(ends[2:4]) == {"delivery/file_log stop", "delivery/webhook stop"}
+    assert ends[4:] == ["transcription stop", "engine stop"]
+
+
+def test_capture_does_not_wait_for_a_sink_that_fails(run):
+    room = run({**ROOM, "delivery/webhook": {"exits": [1] * 50, "status": "failed to load: no module"}})
+    stages = room.wait_for(
+        lambda stages: (
+            stages["capture"]["state"] == "ready" and stages["delivery/webhook"]["state"] == "failed to load"
+        )
+    )
+    assert stages["delivery/webhook"]["status"] == "failed to load: no module"
+    room.process.terminate()
+    outcome = room.end()
+    assert outcome["status"] == 1
+    assert "webhook did not finish (failed to load: no module)" in outcome["reason"]
+
+
+def test_capture_waits_for_a_slow_sink_within_a_bound(run):
+    room = run({**ROOM, "delivery/webhook": {"mute": True}}, bounds={"sinks_wait_s_max": 0.3})
+    stages = room.wait_for(lambda stages: stages["capture"]["state"] == "ready")
+    assert stages["delivery/webhook"]["state"] == "starting"
+    room.process.terminate()
+    assert room.end()["status"] == 0
+
+
+def test_a_killed_sink_comes_back_and_disturbs_nobody(run):
+    room = run(ROOM)
+    before = room.wait_until_ready()
+    os.kill(before["delivery/webhook"]["pid"], signal.SIGKILL)
+    after = room.wait_for(
+        lambda stages: (
+            stages["delivery/webhook"]["restarts"] == 1 and stages["delivery/webhook"]["state"] == "ready"
+        )
+    )
+    assert after["delivery/webhook"]["exit_status"] == -9
+    assert after["delivery/webhook"]["pid"] != before["delivery/webhook"]["pid"]
+    for stage in ("capture", "transcription", "delivery/file_log"):
+        assert after[stage]["pid"] == before[stage]["pid"]
+    room.process.terminate()
+    assert room.end()["status"] == 0
+
+
+def test_a_crashing_sink_is_started_again_more_and_more_slowly(run):
+    room = run({**ROOM, "delivery/webhook": {"exits": [1] * 3}})
+    stages = room.wait_until_ready()
+    assert stages["delivery/webhook"]["restarts"] == 3
+    pauses_s = [line["restart_in_s"] for line in room.logged("ended")]
+    assert pauses_s == sorted(pauses_s)
+    room.process.terminate()
+    assert room.end()["status"] == 0
+
+
+def test_a_killed_core_process_comes_back(run):
+    room = run(ROOM)
+    before = room.wait_until_ready()
+    for stage in ("transcription", "capture"):
+        os.kill(before[stage]["pid"], signal.SIGKILL)
+    room.wait_for(
+        lambda stages: (
+            all(stages[stage]["restarts"] == 1 for stage in ("transcription", "capture"))
+            and all(stage["state"] == "ready" for stage in stages.values())
+        )
+    )
+    room.process.terminate()
+    assert room.end()["status"] == 0
+
+
+def test_five_crashes_of_a_core_process_in_a_minute_end_the_run(run):
+    """systemd then starts everything afresh, which is more than we can do."""
+    room = run({**ROOM, "transcription": {"exits": [-11] * 20}}, bounds=QUICK)
+    outcome = room.end()
+    assert outcome["status"] == 1
+    assert outcome["reason"] == "transcription crashed again and again: killed by SIGSEGV"
+    assert room.events("start").count("transcription start") == 5
+    assert "capture start" not in room.events()
+
+
+def test_bad_configuration_at_the_start_ends_the_run_with_its_reason(run):
+    room = run({**ROOM, "delivery/webhook": {"exits": [78], "status": "bad configuration: no url"}})
+    assert room.end() == {"status": 78, "reason": "no url"}
+    assert "capture start" not in room.events()
+
+
+def test_a_sink_misconfigured_later_stays_down_and_the_room_goes_on(run):
+    room = run({**ROOM, "delivery/webhook": {"exits": [None, 78]}})
+    os.kill(room.wait_until_ready()["delivery/webhook"]["pid"], signal.SIGKILL)
+    stages = room.wait_for(lambda stages: stages["delivery/webhook"]["state"] == "failed")
+    assert stages["capture"]["state"] == "ready"
+    assert status_of(room.settings, "supervisor")["state"] == "degraded"
+    room.process.terminate()
+    assert room.end()["status"] == 1
+
+
+def test_a_microphone_that_is_missing_later_is_waited_for(run):
+    """It was unplugged; the room is not left alone for that."""
+    room = run({**ROOM, "capture": {"exits": [None, *[78] * 50]}}, bounds=QUICK)
+    os.kill(room.wait_until_ready()["capture"]["pid"], signal.SIGKILL)
+    room.wait_for(lambda stages: stages["capture"]["restarts"] >= 6)
+    room.process.terminate()
+    assert room.end()["status"] == 0
+
+
+def test_a_recording_s_end_drains_the_run(run):
+    room = run({**ROOM, "capture": {"over": 0}}, source="x.wav")
+    assert room.end() == {"status": 0, "reason": ""}
+    assert room.events("drain", "over") == ["capture over", "transcription drain"]
+
+
+def test_a_recording_that_breaks_off_drains_and_fails(run):
+    """What was heard is delivered; it is not played again, as its words would come twice."""
+    room = run({**ROOM, "capture": {"over": 1, "ready": "no more sound"}}, source="x.wav")
+    assert room.end() == {"status": 1, "reason": "the recording broke off: no more sound"}
+    assert room.events("start").count("capture start") == 1
+    assert "transcription drain" in room.events()
+
+
+def test_what_a_sink_could_not_deliver_is_told(run):
+    stages = {
+        **ROOM,
+        "delivery/webhook": {"deaf": True, "control": True, "lag": 2, "last_error": "connection refused"},
+        "capture": {"over": 0},
+    }
+    room = run(stages, source="x.wav", stop_timeout_s=1)
+    outcome = room.end()
+    assert outcome["status"] == 1
+    assert outcome["reason"] == "not everything was finished: webhook is 2 turns behind (connection refused)"
+
+
+def test_a_stop_is_done_within_its_bound_though_a_process_is_deaf(run):
+    """Each step has its share of the time, so one that hangs leaves some for the rest."""
+    room = run({**ROOM, "capture": {"deaf": True}, "transcription": {"deaf": True}}, stop_timeout_s=2)
+    room.wait_until_ready()
+    began_s = time.monotonic()
+    room.process.terminate()
+    outcome = room.end()
+    assert outcome["status"] == 1
+    assert "capture did not finish" in outcome["reason"]
+    assert "transcription" in outcome["reason"]
+    assert room.events("drain", "stop")[0] == "transcription drain"
+    assert {"delivery/file_log stop", "delivery/webhook stop"} <= set(room.events("stop"))
+    assert time.monotonic() - began_s < WAIT_S
+
+
+def test_a_second_interrupt_ends_everything_at_once(run):
+    room = run({**ROOM, "capture": {"deaf": True}})
+    stages = room.wait_until_ready()
+    room.interrupt()
+    room.wait_for(lambda stages: stages["capture"]["state"] == "stopping")
+    give_up_s = time.monotonic() + WAIT_S
+    while room.process.poll() is None and time.monotonic() < give_up_s:
+        room.interrupt()
+        try:
+            room.process.wait(0.3)
+        except subprocess.TimeoutExpired:
+            continue
+    outcome = room.end()
+    assert outcome["status"] == 1
+    assert not any(is_alive(stage["pid"]) for stage in stages.values())
+
+
+def test_killing_the_supervisor_takes_its_processes_along(run):
+    """Orphans would hold the microphone and the sockets against the next run."""
+    room = run({**ROOM, "delivery/webhook": {"deaf": True}})
+    stages = room.wait_until_ready()
+    room.process.kill()
+    room.process.wait()
+    give_up_s = time.monotonic() + WAIT_S
+    while any(is_alive(stage["pid"]) for stage in stages.values()):
+        assert time.monotonic() < give_up_s
+
+
+def test_a_killed_process_takes_along_what_it_started(run):
+    room = run({**ROOM, "delivery/webhook": {"deaf": True, "spawns": True}}, stop_timeout_s=1)
+    room.wait_until_ready()
+    room.process.terminate()
+    room.end()
+    pid = int((room.folder / "spawned").read_text())
+    give_up_s = time.monotonic() + WAIT_S
+    while is_alive(pid):
+        assert time.monotonic() < give_up_s
+
+
+def test_a_core_process_that_never_gets_ready_is_killed(run):
+    room = run({**ROOM, "transcription": {"mute": True}}, bounds={**QUICK, "ready_s_max": 0.3})
+    assert room.end()["reason"] == "transcription crashed again and again: killed by SIGKILL"
+    assert len(room.logged("not_ready")) == 5
+
+
+def test_systemd_is_told_what_a_person_wants_to_know(run, runtime_dir):
+    told = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(runtime_dir / "notify"))
+        listening = threading.Thread(target=lambda: told.extend(received(systemd)))
+        listening.start()
+        room = run(ROOM, env={"NOTIFY_SOCKET": str(runtime_dir / "notify")})
+        stages = room.wait_until_ready()
+        os.kill(stages["delivery/webhook"]["pid"], signal.SIGKILL)
+        room.wait_for(lambda stages: stages["delivery/webhook"]["restarts"] == 1)
+        room.process.terminate()
+        room.end()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.sendto(b"end", str(runtime_dir / "notify"))
+        listening.join()
+    assert told[0].startswith("STATUS=attic: starting transcription")
+    assert "READY=1\nSTATUS=attic: running, 4 processes" in told
+    assert "STATUS=attic: running, but delivery/webhook is down: killed by SIGKILL" in told
+    assert "STOPPING=1" in told
+
+
+def test_a_stop_while_everything_starts_is_a_stop(run):
+    room = run({**ROOM, "transcription": {"mute": True}})
+    room.wait_for(lambda stages: stages["transcription"]["pid"] is not None)
+    room.process.terminate()
+    assert room.end()["status"] == 0
+    assert "capture start" not in room.events()
+
+
+def test_nothing_is_left_behind_after_many_kills(run):
+    """A descriptor or a zombie a crash would be the end of a room that runs for a year."""
+    room = run(ROOM)
+    room.wait_until_ready()
+    held = count_descriptors(room.process.pid)
+    for restarts in range(1, 3):
+        os.kill(room.stages()["delivery/webhook"]["pid"], signal.SIGKILL)
+        room.wait_for(
+            lambda stages, n=restarts: (
+                stages["delivery/webhook"]["restarts"] == n and stages["delivery/webhook"]["state"] == "ready"
+            )
+        )
+    room.wait_for(lambda _: count_descriptors(room.process.pid) <= held)
+    assert len(children_of(room.process.pid)) == len(ROOM)
+    ask(room.settings, "supervisor", "stop")
+    assert room.end() == {"status": 0, "reason": ""}
+
+
+def received(notices):
+    while (message := notices.recv(4096)) != b"end":
+        yield message.decode()
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def count_descriptors(pid):
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def children_of(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

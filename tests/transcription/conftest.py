@@ -1,0 +1,148 @@
+"""A transcription loop on a thread, with real sockets on both sides and the simulated service behind it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minuted.bus import FramesIn, FramesOut, ReplayServer, TurnsIn, TurnsOut
+from minuted.config import Settings
+from minuted.journal.turns import TurnJournal
+from minuted.messages import AudioEnd, AudioFrame, Gap, Message, Session, Turn
+from minuted.transcription.publisher import Publisher
+from minuted.transcription.transcriber import Transcriber
+from simulator import Service
+from simulator.coded import Recording
+
+WAIT_S_MAX = 60.0
+FIRST = 1_000_000
+"""The first frame's number: sound time 50,000,000 ms."""
+
+
+class Room:
+    """What a test sees of a transcription: frames go in, messages come out."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.messages: list[Message] = []
+        self.settings = settings
+        self.error: BaseException | None = None
+        self._sockets: Any = (
+            FramesIn(settings.frames_endpoint),
+            TurnsOut(settings.turns_endpoint),
+            ReplayServer(settings.replay_endpoint),
+        )
+        frames, turns, replay = self._sockets
+        self._ready = threading.Event()
+        self._made: list[Transcriber] = []
+        self._stop = threading.Event()
+        self._subscriber = TurnsIn(settings.turns_endpoint)
+        self._frames = FramesOut(settings.frames_endpoint)
+        self._next_number = FIRST
+
+        def work() -> None:
+            journal = TurnJournal(settings.state_dir / "turns.db")
+            transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal))
+            self._made.append(transcriber)
+            self._ready.set()
+            try:
+                transcriber.run(self._stop)
+            except BaseException as error:
+                self.error = error
+            finally:
+                journal.close()
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(WAIT_S_MAX)
+        self.transcriber = self._made[0]
+        self.wait_for(lambda: self.messages)  # subscribed: the first heartbeat
+
+    def play(self, recording: Recording, *, source: str = "microphone", paced: bool = False) -> None:
+        """Send a recording's frames as fast as they are taken."""
+        for pcm in recording.frames():
+            frame = AudioFrame(
+                number=self._next_number,
+                captured_at_ms=self._next_number * 50 + 7,
+                pcm=pcm,
+                source=source,
+                paced=paced,
+            )
+            assert self._frames.send(frame, wait_s=WAIT_S_MAX)
+            self._next_number += 1
+
+    def skip(self, frames: int) -> None:
+        """Leave out frames, as a capture that was away."""
+        self._next_number += frames
+
+    def retry_now(self) -> None:
+        """Spare the test the minute until the next try."""
+        self.transcriber._connect_at_s = 0.0
+
+    def end(self) -> None:
+        """Say that capture is over and have everything drained."""
+        assert self._frames.send(AudioEnd(next_number=self._next_number, reason="drained"), wait_s=WAIT_S_MAX)
+        self.transcriber.drain()
+        self.wait_for(lambda: "drained" in self.session_events or self.error)
+        if self.error:
+            raise self.error
+
+    def wait_for(self, come: Callable[[], object]) -> None:
+        """Take messages until `come()` is true."""
+        until_s = time.monotonic() + WAIT_S_MAX
+        while not come():
+            if message := self._subscriber.receive(timeout_s=0.05):
+                self.messages.append(message)
+            assert time.monotonic() < until_s, "it does not come"
+            if self.error and not come():
+                raise self.error
+
+    @property
+    def finals(self) -> list[Turn]:
+        return [message for message in self.messages if isinstance(message, Turn) and message.final]
+
+    @property
+    def partials(self) -> list[Turn]:
+        return [message for message in self.messages if isinstance(message, Turn) and not message.final]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [message for message in self.messages if isinstance(message, Gap)]
+
+    @property
+    def session_events(self) -> list[str]:
+        return [message.event for message in self.messages if isinstance(message, Session)]
+
+    @property
+    def words(self) -> list[str]:
+        return [word.text for turn in self.finals for word in turn.words]
+
+    def close(self) -> None:
+        self._stop.set()
+        self.transcriber.drain()
+        self._thread.join(WAIT_S_MAX)
+        assert not self._thread.is_alive()
+        for socket in (self._subscriber, self._frames, *self._sockets):
+            socket.close()
+
+
+@pytest.fixture
+def make_room(
+    make_settings: Any, monkeypatch: pytest.MonkeyPatch, no_key: Path
+) -> Iterator[Callable[..., Room]]:
+    """Make a Room whose service is a given simulator."""
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "a-key")
+    rooms: list[Room] = []
+
+    def make(service: Service, text: str = "") -> Room:
+        settings = make_settings(
+            f'room = "boardroom"\n[engine]\nservice = "assemblyai"\nurl = "{service.url}"\n{text}'
+        )
+        rooms.append(Room(settings))
+        return rooms[-1]
+
+    yield make
+    for room in rooms:
+        room.close()

@@ -1,0 +1,210 @@
+"""One session with the real SDK and the simulated service: every end is noticed, nothing blocks."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from minuted.config import StreamingSession
+from minuted.transcription.reconnect import Failure, Verdict, judge
+from minuted.transcription.session import Closed, Opened, Session, parameters_of
+from minuted.transcription.session import Service as Where
+from simulator import MALFORMED, Fault, Service
+from simulator.coded import compose
+
+WAIT_S_MAX = 30.0
+RECORDING = compose(2)
+
+
+class Heard:
+    """A session and what it posted."""
+
+    def __init__(self, find_service: Callable[[], Where], **settings: Any) -> None:
+        self.events: queue.Queue[Any] = queue.Queue()
+        parameters = parameters_of(StreamingSession(**settings), local=False)
+        self.session = Session(find_service, parameters, lambda _, event: self.events.put(event))
+
+    def next(self, kind: str) -> Any:
+        """Give the next event of one type; meanwhile the session is watched as the loop does it."""
+        for _ in range(int(WAIT_S_MAX / 0.05)):
+            self.session.watch(self.session.last_heard_s)
+            try:
+                event = self.events.get(timeout=0.05)
+            except queue.Empty:
+                continue
+            if type(event).__name__ == kind or getattr(event, "type", None) == kind:
+                return event
+        raise AssertionError(f"no {kind} came")
+
+    def next_any(self) -> Any:
+        """Give the next event of the service's."""
+        while isinstance(event := self.events.get(timeout=WAIT_S_MAX), Opened):
+            pass
+        return event
+
+    def play(self) -> None:
+        for pcm in RECORDING.frames():
+            self.session.send(pcm)
+
+
+@pytest.fixture
+def hear() -> Iterator[Callable[..., Heard]]:
+    """Open sessions that are abandoned at the test's end."""
+    made: list[Heard] = []
+
+    def open_(service: Service, **settings: Any) -> Heard:
+        made.append(Heard(lambda: Where(service.url, "a-key"), **settings))
+        return made[-1]
+
+    yield open_
+    for heard in made:
+        heard.session.abandon()
+    for thread in threading.enumerate():
+        if thread.name in ("abandon", "terminate", "connect"):
+            thread.join(WAIT_S_MAX)
+
+
+def test_a_session_runs_from_begin_to_termination(hear: Callable[..., Heard]) -> None:
+    """The order of a good session, with the words in it."""
+    with Service() as service:
+        heard = hear(service)
+        begin = heard.next("Begin")
+        assert heard.session.session_id == begin.id
+        heard.play()
+        heard.session.terminate()
+        finals = []
+        while (event := heard.next_any()) and event.type != "Termination":
+            if event.type == "Turn" and event.end_of_turn:
+                finals.append(event.transcript)
+        assert " ".join(finals).split() == [word.text for word in RECORDING.words]
+        service.wait_until(lambda: service.sessions[0].close_code == 1000)
+
+
+def test_all_session_settings_arrive_under_their_own_names(hear: Callable[..., Heard]) -> None:
+    """`[session]` speaks the vendor's language."""
+    with Service() as service:
+        heard = hear(
+            service, keyterms_prompt=("Kubernetes", "Siobhan"), max_turn_silence=2000, prompt="a meeting"
+        )
+        heard.next("Begin")
+        given = service.sessions[0].parameters
+        assert given["keyterms_prompt"] == ["Kubernetes", "Siobhan"]
+        assert (given["max_turn_silence"], given["min_turn_silence"], given["prompt"]) == (
+            2000,
+            100,
+            "a meeting",
+        )
+        assert service.sessions[0].query["speech_model"] == ["u3-rt-pro"]
+        assert given["session_heartbeat"] is True
+        assert not service.sessions[0].ignored
+        assert service.sessions[0].headers["Authorization"] == "a-key"
+
+
+def test_a_model_the_sdk_does_not_know_is_asked_for_all_the_same() -> None:
+    """A new model must not wait for a release of the SDK."""
+    parameters = parameters_of(StreamingSession(speech_model="universal-9"), local=False)
+    assert parameters.model_dump(exclude_none=True)["speech_model"] == "universal-9"
+    assert "speech_model" not in parameters_of(StreamingSession(), local=True).model_dump(exclude_none=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "phase", "verdict"),
+    [
+        (Fault(name="reset", at_audio_ms=1000), 1006, "open", Verdict.UNREACHABLE),
+        (Fault(name="drop", at_audio_ms=1000), 1006, "open", Verdict.UNREACHABLE),
+        (Fault(name="close", code=1000, at_audio_ms=1000), 1000, "open", Verdict.REFUSED),
+        (Fault(name="close", code=1001, at_audio_ms=1000), 1001, "open", Verdict.REFUSED),
+        (Fault(name="close", code=1011, at_audio_ms=1000), 1011, "open", Verdict.REFUSED),
+        (Fault(name="error", code=3005, at_audio_ms=1000), 3005, "open", Verdict.REFUSED),
+        (Fault(name="error", code=3008, at_audio_ms=1000), 3008, "open", Verdict.EXPIRED),
+        (Fault(name="error", code=3009), 3009, "opening", Verdict.BUSY),
+        (Fault(name="error", code=1008), 1008, "opening", Verdict.FATAL),
+        (Fault(name="error", code=3006), 3006, "opening", Verdict.FATAL),
+        (Fault(name="http", status=401), 401, "connecting", Verdict.FATAL),
+        (Fault(name="http", status=503), 503, "connecting", Verdict.REFUSED),
+        (Fault(name="http", status=429), 429, "connecting", Verdict.BUSY),
+    ],
+    ids=lambda value: f"{value.name}-{value.code or value.status}" if isinstance(value, Fault) else "",
+)
+def test_every_end_is_told_with_its_code(
+    hear: Callable[..., Heard], fault: Fault, code: int, phase: str, verdict: Verdict
+) -> None:
+    """The SDK reports some ends to handlers, some not at all: all of them become one event."""
+    with Service([fault]) as service:
+        heard = hear(service)
+        if phase == "open":
+            heard.next("Begin")
+            heard.play()
+        closed = heard.next("Closed")
+        assert isinstance(closed, Closed)
+        assert (closed.failure.code, closed.failure.phase) == (code, phase)
+        assert judge(closed.failure) is verdict
+
+
+def test_a_refused_connection_and_an_unknown_host_are_told(hear: Callable[..., Heard]) -> None:
+    """Both are retried often: they cost the service nothing."""
+    service = Service()
+    for find in (lambda: Where(service.url, "a-key"), lambda: Where("ws://nowhere.invalid", "a-key")):
+        closed = Heard(find).next("Closed")
+        assert closed.failure.phase == "connecting"
+        assert judge(closed.failure) is Verdict.UNREACHABLE
+    service.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["revision_without_confidence", "warning_without_code", "unknown_type", "no_type", "bad_json"]
+)
+def test_a_malformed_frame_that_holds_no_words_is_survived(hear: Callable[..., Heard], name: str) -> None:
+    """The SDK's reader dies of some of these without a word."""
+    assert name in MALFORMED
+    with Service([Fault(name="say", message=name, at_audio_ms=500)]) as service:
+        heard = hear(service)
+        heard.next("Begin")
+        heard.play()
+        heard.session.terminate()
+        heard.next("Termination")
+
+
+@pytest.mark.parametrize("name", ["turn_without_words", "not_an_object"])
+def test_a_malformed_frame_that_may_hold_words_ends_the_session(
+    hear: Callable[..., Heard], name: str
+) -> None:
+    """Its words are heard again in the next session; going on would lose them."""
+    with Service([Fault(name="say", message=name, at_audio_ms=500)]) as service:
+        heard = hear(service)
+        heard.next("Begin")
+        heard.play()
+        assert "malformed" in heard.next("Closed").failure.text
+
+
+def test_a_black_hole_is_noticed_by_our_own_pings(hear: Callable[..., Heard]) -> None:
+    """The SDK alone takes 30 to 50 s."""
+    with Service([Fault(name="black_hole", at_audio_ms=500)]) as service:
+        heard = hear(service)
+        heard.next("Begin")
+        heard.play()
+        assert judge(heard.next("Closed").failure) is Verdict.UNREACHABLE
+
+
+def test_nothing_is_posted_after_the_end(hear: Callable[..., Heard]) -> None:
+    """Who has buried a session must not hear of it again."""
+    with Service() as service:
+        heard = hear(service)
+        heard.next("Begin")
+        heard.session.abandon()
+        service.wait_until(lambda: service.sessions[0].ended_at_s)
+    assert heard.events.empty() or isinstance(heard.events.get(), Opened)
+
+
+def test_a_failure_before_the_first_connection_is_told() -> None:
+    """Looking for the local engine may fail, and must not end the thread in silence."""
+
+    def find() -> Where:
+        raise ConnectionRefusedError("the local engine is not up yet")
+
+    closed = Heard(find).next("Closed")
+    assert closed.failure == Failure(
+        "ConnectionRefusedError: the local engine is not up yet", None, "connecting"
+    )

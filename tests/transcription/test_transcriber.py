@@ -1,0 +1,241 @@
+"""The loop between real sockets and the simulated service: words out once, in order, at their true time."""
+
+from collections.abc import Callable
+
+import pytest
+
+from minuted.bus import ReplayClient
+from minuted.config import ConfigError
+from minuted.messages import Session
+from simulator import Fault, Service
+from simulator.coded import compose
+
+FIRST_MS = 1_000_000 * 50 + 7
+"""Epoch milliseconds of the first frame a Room is given."""
+RECORDING = compose(4)
+WORDS = [word.text for word in RECORDING.words]
+
+
+def errors_ms(room, recording=RECORDING, first_ms: int = FIRST_MS) -> set[int]:
+    """Give how far words' times of day are from the truth."""
+    spoken = {word.text: word for word in recording.words}
+    return {
+        abs(turn.meeting_started_at_ms + said_ms - first_ms - true_ms)
+        for turn in room.finals
+        for word in turn.words
+        for said_ms, true_ms in (
+            (word.start_ms, spoken[word.text].start_ms),
+            (word.end_ms, spoken[word.text].end_ms),
+        )
+    }
+
+
+def test_words_come_once_in_order_at_their_true_time(make_room: Callable) -> None:
+    """The plain case, to the millisecond."""
+    with Service() as service:
+        room = make_room(service)
+        room.play(RECORDING)
+        room.end()
+    assert room.words == WORDS
+    assert errors_ms(room) == {0}
+    assert [turn.seq for turn in room.finals] == [1, 2, 3, 4]
+    assert room.session_events == ["started", "ended", "drained"]
+
+
+def test_partials_precede_their_final_under_the_same_id_and_have_no_number(make_room: Callable) -> None:
+    """A captioner replaces a turn by its id."""
+    with Service() as service:
+        room = make_room(service)
+        room.play(RECORDING)
+        room.end()
+    assert room.partials
+    assert {turn.seq for turn in room.partials} == {None}
+    for final in room.finals:
+        growing = [turn.text for turn in room.partials if turn.id == final.id]
+        assert [len(text) for text in growing] == sorted(len(text) for text in growing)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(name="reset", at_audio_ms=4000),
+        Fault(name="drop", at_audio_ms=9000),
+        Fault(name="close", code=1000, at_audio_ms=5000),
+        Fault(name="close", code=1011, at_audio_ms=5000),
+        Fault(name="error", code=3005, at_audio_ms=5000),
+        Fault(name="error", code=3008, at_finals=2),
+        Fault(name="say", message="turn_without_words", at_audio_ms=6000),
+        Fault(name="say", message="not_an_object", at_audio_ms=6000),
+        Fault(name="http", status=503),
+    ],
+    ids=lambda fault: f"{fault.name}-{fault.code or fault.message or fault.status}",
+)
+def test_after_a_break_every_word_is_heard_once(make_room: Callable, fault: Fault) -> None:
+    """What was sent and not yet final is sent again, and nothing else is."""
+    with Service([fault]) as service:
+        room = make_room(service)
+        room.play(RECORDING)
+        room.end()
+    assert room.words == WORDS
+    assert errors_ms(room) == {0}
+    assert "retrying" in room.session_events
+
+
+def test_a_jump_in_the_sound_stays_in_the_words_times(make_room: Callable) -> None:
+    """Capture was away for a minute: words after it are a minute later, not where the session puts them."""
+    first, second = compose(1), compose(1, first_number=100, seed=1)
+    with Service() as service:
+        room = make_room(service)
+        room.play(first)
+        away = 1200
+        room.skip(away)
+        room.play(second)
+        room.end()
+    length_ms = len(list(first.frames())) * 50 + away * 50
+    assert room.words == [word.text for word in (*first.words, *second.words)]
+    last = room.finals[-1]
+    said_ms = last.meeting_started_at_ms + last.words[0].start_ms - FIRST_MS
+    assert said_ms == length_ms + second.words[0].start_ms
+    assert len({turn.meeting_id for turn in room.finals}) == 1
+
+
+def test_a_long_silence_begins_a_new_meeting(make_room: Callable) -> None:
+    """Ten minutes without a word, by default; here one."""
+    with Service() as service:
+        room = make_room(service, "[meeting]\ngap_min = 1")
+        room.play(compose(1))
+        room.skip(1300)
+        room.play(compose(1, first_number=100, seed=1))
+        room.end()
+    meetings = [turn.meeting_id for turn in room.finals]
+    assert len(meetings) == len(set(meetings)) == 2
+    assert room.finals[1].meeting_started_at_ms > room.finals[0].meeting_started_at_ms + 60_000
+
+
+def test_a_recording_is_one_meeting_from_its_first_sample(make_room: Callable) -> None:
+    """Subtitles must fit the recording, so its times count from its beginning, break or no break."""
+    with Service([Fault(name="reset", at_audio_ms=4000)]) as service:
+        room = make_room(service)
+        room.play(RECORDING, source="talk.wav")
+        room.end()
+    assert {turn.meeting_started_at_ms for turn in room.finals} == {FIRST_MS}
+    starts_ms = [word.start_ms for turn in room.finals for word in turn.words]
+    assert starts_ms == [word.start_ms for word in RECORDING.words]
+
+
+def test_a_second_final_for_a_turn_is_not_published(make_room: Callable) -> None:
+    """Twice the same turn would be twice the same words in every sink."""
+    with Service([Fault(name="duplicate_final", times=None)], empty_final=True) as service:
+        room = make_room(service)
+        room.play(RECORDING)
+        room.end()
+    assert room.words == WORDS
+
+
+def test_speakers_named_anew_become_revisions_with_numbers_of_their_own(make_room: Callable) -> None:
+    """A subscriber that has the turn learns who said it."""
+    recording = compose(4, speakers=2)
+    with Service(mislabel_every=2, short_turn_label=None) as service:
+        room = make_room(service, "[session]\nspeaker_labels = true")
+        room.play(recording)
+        room.end()
+    revisions = [turn for turn in room.finals if turn.type == "revision"]
+    assert revisions
+    for revision in revisions:
+        (before,) = [turn for turn in room.finals if turn.id == revision.id and turn.type == "turn"]
+        assert revision.revision == before.revision + 1
+        assert revision.text == before.text
+        assert revision.speaker != before.speaker
+    seqs = [turn.seq for turn in room.finals]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_a_model_other_than_the_one_asked_for_is_a_warning(make_room: Callable) -> None:
+    """Unknown parameters are ignored by the service without a word: Begin must be looked at."""
+    with Service([Fault(name="wrong_model", text="another-model")]) as service:
+        room = make_room(service)
+        room.play(RECORDING)
+        room.end()
+    (warning,) = [
+        message for message in room.messages if isinstance(message, Session) and message.event == "warning"
+    ]
+    assert "another-model" in warning.reason
+    assert "u3-rt-pro" in warning.reason
+
+
+def test_a_refused_key_keeps_the_microphones_sound_and_tries_again(make_room: Callable) -> None:
+    """Somebody will mend it; until then nothing is thrown away."""
+    with Service([Fault(name="error", code=1008)]) as service:
+        room = make_room(service)
+        room.play(RECORDING)
+        room.wait_for(lambda: "refused" in room.session_events)
+        status = room.transcriber.status()
+        assert status["state"] == "refused"
+        assert "Invalid API key" in status["reason"]
+        assert status["held_s"] > 10
+        room.retry_now()
+        room.end()
+    assert room.words == WORDS
+
+
+def test_a_refused_key_ends_the_run_of_a_recording(make_room: Callable) -> None:
+    """There is nobody to wait for: the command says what is wrong and ends."""
+    with Service([Fault(name="error", code=1008, times=None)]) as service:
+        room = make_room(service)
+        room.play(RECORDING, source="talk.wav")
+        with pytest.raises(ConfigError, match="Invalid API key"):
+            room.end()
+
+
+def test_confirmed_silence_is_not_kept(make_room: Callable) -> None:
+    """Otherwise a quiet night would be sent again after a break in the morning."""
+    quiet = compose(1, words=(1, 1), lead_in_ms=20_000, tail_ms=1000)
+    with Service() as service:
+        room = make_room(service)
+        room.play(quiet)
+        room.wait_for(lambda: room.finals and room.transcriber.status()["held_s"] <= 3)
+        room.end()
+    assert room.words == [word.text for word in quiet.words]
+
+
+def test_audio_is_never_sent_faster_than_the_service_allows(make_room: Callable) -> None:
+    """After a break the backlog goes out at 1.2 times real time: the service ends faster sessions."""
+    recording = compose(2)
+    with Service(pace_rate=1.2, pace_slack_s=0.6) as service:
+        room = make_room(service)
+        room.play(recording, paced=True)
+        room.end()
+        assert len(service.sessions) == 1
+    assert room.words == [word.text for word in recording.words]
+
+
+def test_what_was_missed_can_be_asked_for_again(make_room: Callable) -> None:
+    """A subscriber that comes late has everything all the same."""
+    with Service() as service:
+        room = make_room(service)
+        room.play(RECORDING)
+        room.end()
+        with ReplayClient(room.settings.replay_endpoint) as client:
+            client.ask({"from_seq": 2})
+            answers = []
+            while not answers or answers[-1]["type"] != "end":
+                answer = client.receive(timeout_s=5)
+                assert answer is not None
+                answers.append(answer)
+    assert [answer.get("seq") for answer in answers[:-1]] == [2, 3, 4]
+    assert answers[-1]["next_seq"] == 5
+    assert answers[-1]["last_seq"] == 4
+    assert answers[0] == {**room.finals[1].to_map(), "words": [dict(w) for w in answers[0]["words"]]}
+
+
+def test_an_endpoint_asked_for_ends_the_turn(make_room: Callable) -> None:
+    """`minuted endpoint`: the words so far are final now."""
+    recording = compose(1, words=(4, 4), sentences=False, tail_ms=100)
+    with Service() as service:
+        room = make_room(service)
+        room.play(recording)
+        room.wait_for(lambda: room.partials and len(room.partials[-1].words) == 4)
+        room.transcriber.force_endpoint()
+        room.wait_for(lambda: room.finals)
+        room.end()
+    assert room.words == [word.text for word in recording.words]

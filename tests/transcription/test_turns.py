@@ -1,0 +1,296 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from assemblyai.streaming.v3 import SpeakerRevisionItem, TurnEvent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minuted.messages import FRAME_MS, AudioFrame, Turn, decode, encode, topic_of
+from minuted.transcription.clock import SessionClock
+from minuted.transcription.meetings import Meeting
+from minuted.transcription.turns import FINALS_MAX, NO_SPEAKER, Turns, speaker_of
+
+SOUND_MS = 1_000_000
+MEETING = Meeting(
+    id="m1", started_at_ms=1_700_000_000_000, sound_ms=SOUND_MS - 2000, source="microphone", last_word_ms=0
+)
+
+
+def clock_of(*runs: tuple[int, int]) -> SessionClock:
+    """Give a session's clock: sound from one time to another was sent, then from the next, and so on."""
+    clock = SessionClock()
+    for from_ms, to_ms in runs:
+        for number in range((SOUND_MS + from_ms) // FRAME_MS, (SOUND_MS + to_ms) // FRAME_MS):
+            clock.sent(AudioFrame(number=number, captured_at_ms=0, pcm=b""))
+    return clock
+
+
+def turns_of(clock: SessionClock | None = None, find: Callable[[int], Meeting] = lambda _: MEETING) -> Turns:
+    def find_meeting(start_ms: int) -> Meeting:
+        return find(start_ms)
+
+    return Turns("boardroom", "s1", clock or clock_of((0, 60_000)), find_meeting)
+
+
+def event(text: str, *times: tuple[int, int], final: bool = True, order: int = 0, **more: Any) -> TurnEvent:
+    words = text.split() if times else []
+    return TurnEvent.model_validate(
+        {
+            "type": "Turn",
+            "turn_order": order,
+            "turn_is_formatted": final,
+            "end_of_turn": final,
+            "transcript": text,
+            "end_of_turn_confidence": float(final),
+            "words": [
+                {"start": start, "end": end, "text": word, "confidence": 0.9, "word_is_final": final}
+                for word, (start, end) in zip(words, times, strict=True)
+            ],
+            **more,
+        }
+    )
+
+
+def revision(order: int, turn_speaker: str | None, *speakers: str | None) -> SpeakerRevisionItem:
+    words = [
+        {"start": 0, "end": 1, "text": "?", "confidence": 0.0, "word_is_final": True, "speaker": speaker}
+        for speaker in speakers
+    ]
+    return SpeakerRevisionItem.model_validate(
+        {"turn_order": order, "speaker_label": turn_speaker, "words": words}
+    )
+
+
+def taken(turns: Turns, what: TurnEvent) -> Turn:
+    turn = turns.take(what)
+    assert turn is not None
+    return turn
+
+
+def test_a_final_turn_has_everything_on_the_meeting_s_clock() -> None:
+    turn = taken(
+        turns_of(),
+        event("Hello there.", (1216, 1627), (1668, 2490), order=3, speaker_label="B", language_code="en"),
+    )
+
+    assert (turn.id, turn.session_id, turn.turn_order) == ("s1:3", "s1", 3)
+    assert (turn.room, turn.meeting_id) == ("boardroom", "m1")
+    assert turn.meeting_started_at_ms == MEETING.started_at_ms
+    assert (turn.type, turn.final, turn.seq, turn.revision, turn.backfilled) == ("turn", True, None, 0, False)
+    assert turn.text == "Hello there."
+    # The session began 2 s into the meeting.
+    assert (turn.start_ms, turn.end_ms) == (3216, 4490)
+    assert [(word.text, word.start_ms, word.end_ms) for word in turn.words] == [
+        ("Hello", 3216, 3627),
+        ("there.", 3668, 4490),
+    ]
+    assert (turn.speaker, turn.language, turn.confidence) == ("B", "en", 0.9)
+
+
+def test_a_partial_is_the_same_turn_and_may_change() -> None:
+    """Every message has the whole turn again."""
+    turns = turns_of()
+    first = taken(turns, event("My name is—", (0, 100), (110, 200), (210, 300), final=False))
+    second = taken(turns, event("My name's Sonny", (0, 90), (100, 200), (210, 400), final=False))
+    final = taken(turns, event("My name is Sonny.", (0, 90), (100, 200), (210, 300), (310, 500)))
+
+    assert [turn.final for turn in (first, second, final)] == [False, False, True]
+    assert first.id == second.id == final.id
+    assert second.text == "My name's Sonny"
+    assert [topic_of(turn) for turn in (first, final)] == ["turn.partial", "turn.final"]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_an_empty_turn_is_none(text: str) -> None:
+    """One may come after Terminate."""
+    turns = turns_of()
+    assert turns.take(event(text)) is None
+    assert turns.take(event(text, final=False)) is None
+    assert turns.repeated == 0
+    assert taken(turns, event("Yes.", (0, 100))).text == "Yes."
+
+
+def test_a_second_final_replaces_nothing_and_is_counted() -> None:
+    """Some models send another one with punctuation; what was published is not taken back."""
+    turns = turns_of()
+    assert taken(turns, event("hello there", (0, 100), (110, 200))).text == "hello there"
+    assert turns.take(event("Hello there.", (0, 100), (110, 200))) is None
+    assert turns.repeated == 1
+    assert turns.take(event("hello", (0, 100), final=False)) is None
+    assert turns.repeated == 1
+    assert taken(turns, event("Next.", (300, 400), order=1)).turn_order == 1
+
+
+def test_text_is_stripped_of_space_around_it() -> None:
+    assert taken(turns_of(), event(" Yes. ")).text == "Yes."
+
+
+def test_a_turn_without_words_lies_at_the_end_of_what_was_sent() -> None:
+    """Better a late time than none."""
+    turn = taken(turns_of(clock_of((0, 5000))), event("Yes."))
+
+    assert turn.words == ()
+    assert (turn.start_ms, turn.end_ms) == (7000, 7000)
+    assert turn.confidence is None
+
+
+def test_words_on_both_sides_of_a_jump_have_their_true_times() -> None:
+    """Capture was away from 1 s to 31 s; the session's time ran on."""
+    turns = turns_of(clock_of((0, 1000), (31_000, 40_000)))
+    turn = taken(turns, event("before jump after", (500, 900), (950, 1000), (1000, 1400)))
+
+    assert [(word.start_ms, word.end_ms) for word in turn.words] == [
+        (2500, 2900),
+        (2950, 3000),
+        (33_000, 33_400),
+    ]
+
+
+def test_a_padded_word_does_not_end_before_it_begins() -> None:
+    turns = turns_of(clock_of((0, 1000), (31_000, 40_000)))
+    turn = taken(turns, event("odd", (1000, 1000)))
+
+    assert turn.words[0].start_ms == turn.words[0].end_ms == 33_000
+
+
+def test_a_time_before_the_meeting_is_its_beginning() -> None:
+    """A first word is padded by up to a second."""
+    meeting = Meeting(id="m", started_at_ms=0, sound_ms=SOUND_MS + 500, source="a.wav", last_word_ms=0)
+    turn = taken(turns_of(find=lambda _: meeting), event("Good morning", (0, 400), (450, 900)))
+
+    assert (turn.start_ms, turn.end_ms) == (0, 400)
+    assert [(word.start_ms, word.end_ms) for word in turn.words] == [(0, 0), (0, 400)]
+
+
+def test_the_meeting_is_asked_for_by_the_turn_s_beginning() -> None:
+    asked: list[int] = []
+
+    def find(start_ms: int) -> Meeting:
+        asked.append(start_ms)
+        return MEETING
+
+    taken(turns_of(find=find), event("Yes indeed.", (700, 900), (950, 1200)))
+
+    assert asked == [SOUND_MS + 700]
+
+
+@pytest.mark.parametrize("label", [*NO_SPEAKER, None, ""])
+def test_a_speaker_the_service_cannot_tell_is_none(label: str | None) -> None:
+    assert speaker_of(label) is None
+    assert taken(turns_of(), event("Yes.", (0, 100), speaker_label=label)).speaker is None
+
+
+# Revisions.
+
+
+def test_a_revision_names_the_speakers_anew() -> None:
+    turns = turns_of()
+    final = taken(turns, event("Yes, ship it.", (0, 100), (110, 200), (210, 300), speaker_label="B"))
+    turns.committed(Turn(**{**vars_of(final), "seq": 7}))
+
+    revised = turns.revise(revision(0, "A", "A", "A", "UNKNOWN"))
+
+    assert revised is not None
+    assert (revised.type, revised.revision, revised.seq, revised.final) == ("revision", 1, None, True)
+    assert (revised.id, revised.text) == (final.id, final.text)
+    assert (revised.start_ms, revised.end_ms) == (final.start_ms, final.end_ms)
+    assert revised.speaker == "A"
+    assert [word.speaker for word in revised.words] == ["A", "A", None]
+    assert [word.confidence for word in revised.words] == [0.9, 0.9, 0.9], "the revision's own are no news"
+    assert topic_of(revised) == "turn.revised"
+
+
+def vars_of(turn: Turn) -> dict[str, Any]:
+    return {name: getattr(turn, name) for name in turn.to_map()}
+
+
+def test_revisions_count_and_the_last_one_wins() -> None:
+    turns = turns_of()
+    turns.committed(taken(turns, event("Yes.", (0, 100), speaker_label="B")))
+    revisions = []
+    for label in ("A", "C", "B"):
+        revised = turns.revise(revision(0, label, label))
+        assert revised is not None
+        turns.committed(revised)
+        revisions.append((revised.revision, revised.speaker))
+
+    assert revisions == [(1, "A"), (2, "C"), (3, "B")]
+
+
+def test_a_revision_that_changes_nothing_is_none() -> None:
+    turns = turns_of()
+    turns.committed(taken(turns, event("Yes.", (0, 100), speaker_label="B")))
+    assert turns.revise(revision(0, "B", None)) is None
+    assert turns.revise(revision(0, "B", "UNKNOWN")) is None
+    assert turns.revise(revision(99, "A", "A")) is None
+
+
+def test_a_revision_with_other_words_names_the_turn_alone() -> None:
+    turns = turns_of()
+    turns.committed(taken(turns, event("Yes, ship it.", (0, 100), (110, 200), (210, 300), speaker_label="B")))
+
+    revised = turns.revise(revision(0, "A", "A"))
+
+    assert revised is not None
+    assert revised.speaker == "A"
+    assert [word.speaker for word in revised.words] == [None, None, None]
+
+
+def test_a_partial_is_never_revised() -> None:
+    turns = turns_of()
+    taken(turns, event("Yes", (0, 100), final=False))
+
+    assert turns.revise(revision(0, "A", "A")) is None
+
+
+def test_what_is_kept_for_revisions_has_a_bound() -> None:
+    turns = turns_of()
+    for order in range(FINALS_MAX + 5):
+        turns.committed(taken(turns, event("Yes.", (0, 100), order=order)))
+
+    assert len(turns._finals) == FINALS_MAX
+    assert turns.revise(revision(4, "A", "A")) is None
+    assert turns.revise(revision(5, "A", "A")) is not None
+
+
+WORDS = st.lists(
+    st.tuples(st.text(max_size=5), st.integers(-1500, 12_000), st.integers(-200, 3000)), max_size=5
+)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.text(max_size=10), WORDS), max_size=12),
+    st.lists(st.tuples(st.integers(0, 100), st.integers(1, 60)), min_size=1, max_size=4),
+)
+def test_whatever_the_service_says_a_turn_is_well_formed(
+    said: list[tuple[int, bool, str, list[tuple[str, int, int]]]], runs: list[tuple[int, int]]
+) -> None:
+    clock, number = SessionClock(), SOUND_MS // FRAME_MS
+    for missing, count in runs:
+        number += missing
+        for _ in range(count):
+            clock.sent(AudioFrame(number=number, captured_at_ms=0, pcm=b""))
+            number += 1
+    turns, finals = turns_of(clock), set()
+    for order, final, text, words in said:
+        what = event("x", final=final, order=order).model_copy(
+            update={
+                "transcript": text,
+                "words": event(
+                    " ".join("w" * len(words)), *[(start, start + length) for _, start, length in words]
+                ).words,
+            }
+        )
+        turn = turns.take(what)
+        if turn is None:
+            assert not text.strip() or order in finals
+            continue
+        assert turn.text == text.strip() != ""
+        assert turn.start_ms >= 0
+        assert all(0 <= word.start_ms <= word.end_ms for word in turn.words)
+        assert len(turn.words) == len(words)
+        assert decode(encode(turn)) == turn
+        if final:
+            assert order not in finals
+            finals.add(order)
