@@ -1,0 +1,289 @@
+"""The commands. What a command needs is imported when it runs, so that `--help` is quick."""
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+from . import __version__
+from .usage import parser
+
+# ruff: noqa: PLC0415
+
+if TYPE_CHECKING:
+    from .config import Settings
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+BAD_CONFIGURATION: Final = 78
+INTERRUPTED: Final = 130
+LOG_BYTES_MAX: Final = 10_000_000
+"""A log that `run --watch` finds longer is kept once, as minuted.log.1, and a new one is begun."""
+WATCH_END_S: Final = 1.0
+"""How long the captions may take to end by themselves after the run, and then when they are told to."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit status."""
+    try:
+        arguments = parser(__version__).parse_args(argv)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else WRONG_USAGE
+    from .options import ConfigError
+
+    try:
+        status = _COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
+    except ConfigError as error:
+        return _report(str(error), BAD_CONFIGURATION)
+    except BrokenPipeError:
+        # Whoever read has had enough; the interpreter's own last flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DONE
+    except OSError as error:
+        return _report(str(error), FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status
+
+
+def _report(reason: str, status: int) -> int:
+    """Say in one line what is wrong, to a person or to the supervisor."""
+    from .runtime import notify, signals
+
+    reason = " ".join(reason.split())
+    notify.status(f"bad configuration: {reason}" if status == BAD_CONFIGURATION else reason)
+    if signals.PARENT not in os.environ or status != BAD_CONFIGURATION:
+        # The supervisor says what is wrong with the configuration itself, once.
+        print(f"minuted: {reason}", file=sys.stderr, flush=True)
+    return status
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    from .config import load
+
+    settings = load(arguments.config)
+    recording = getattr(arguments, "input", None)
+    pace = getattr(arguments, "pace", None)
+    if recording or pace:
+        settings = settings.with_recording(recording or Path(settings.capture.source), pace)
+    return settings
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from . import check, supervisor
+    from .runtime import logs
+
+    settings = _settings(arguments)
+    check.prepare(settings)
+    log = settings.state_dir / "minuted.log" if arguments.watch else None
+    with _captions(log, arguments.config) if log else contextlib.nullcontext():
+        logs.set_up("supervisor", settings.room)
+        outcome = supervisor.supervise(settings)
+    if outcome.status:
+        more = f" (the log is {log})" if log else ""
+        print(f"minuted: {outcome.reason}{more}", file=sys.stderr, flush=True)
+    return outcome.status
+
+
+@contextlib.contextmanager
+def _captions(log_path: Path, config: Path | None) -> Iterator[None]:
+    """Keep the terminal for live captions, and send everything else to a log."""
+    from .runtime import signals
+
+    terminal = os.dup(2)
+    sys.stderr.flush()
+    with _log_file(log_path) as log:
+        os.dup2(log.fileno(), 2)
+    options = ["--config", str(config)] if config else []
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "minuted", "watch", "--until-end", *options],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, signals.PARENT: str(os.getpid())},
+        # Ctrl-C is not for the captions: the last words are still to come.
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        _end(watch)
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def _log_file(path: Path) -> IO[bytes]:
+    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
+
+
+def _end(watch: "subprocess.Popen[bytes]") -> None:
+    for number in (0, signal.SIGTERM, signal.SIGKILL):
+        if number:
+            watch.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            watch.wait(WATCH_END_S)
+            return
+
+
+def _stage(arguments: argparse.Namespace) -> int:
+    """Run one stage in this process, as the supervisor or a service of its own starts it."""
+    from .runtime import signals
+
+    signals.die_with_parent()
+    import structlog
+
+    from . import check
+    from .bus import AddressInUseError
+    from .options import ConfigError
+    from .runtime import logs, notify
+
+    settings = _settings(arguments)
+    name = [arguments.name] if arguments.command == "delivery" else []
+    logs.set_up("/".join([arguments.command, *name]), settings.room)
+    check.make_folders(settings)
+    try:
+        process = importlib.import_module(f"minuted.{arguments.command}.__main__")
+        return int(process.run(settings, *name))
+    except (ConfigError, AddressInUseError):
+        raise
+    except Exception as error:
+        structlog.get_logger(__name__).exception("crashed")
+        # Of other errors' texts nobody knows what is in them.
+        why = f": {error}" if isinstance(error, OSError) else ""
+        notify.status(f"crashed with {type(error).__name__}{why}")
+        return FAILED
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from . import check
+
+    _quiet_logs()
+    return check.run(lambda: _settings(arguments))
+
+
+def _devices(_arguments: argparse.Namespace) -> int:
+    from .capture import microphone
+
+    found = microphone.devices()
+    if not found:
+        return _report("there is no input device: is a microphone plugged in, and may you use it?", FAILED)
+    width = max(len(device.name) for device in found)
+    for device in found:
+        mark = "*" if device.is_default else " "
+        many = "1 channel" if device.channels == 1 else f"{device.channels} channels"
+        print(f"{mark} {device.name:<{width}}  {device.host_api}, {many}, {device.default_rate_hz} Hz")
+    return DONE
+
+
+def _sinks(arguments: argparse.Namespace) -> int:
+    from .delivery import discovery
+
+    _quiet_logs()
+    rows = discovery.survey(_settings(arguments), load_modules=True)
+    if not rows:
+        print("no sinks found")
+        return DONE
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        kind = f" (use = {row.module})" if row.module != row.name else ""
+        print(f"{row.name:<{width}}  {row.state}{kind}  {row.reason or row.doc}".rstrip())
+        for option in row.options:
+            default = "must be set" if option.default is None else f"default {option.default}"
+            doc = f"  {option.doc.splitlines()[0]}" if option.doc else ""
+            print(f"    {option.name}: {option.type}, {default}{doc}")
+    return DONE
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from . import status
+
+    settings = _settings(arguments)
+    found = status.collect(settings)
+    if arguments.json:
+        print(json.dumps(found, ensure_ascii=False))
+    if not found["stages"]:
+        print(status.absence(settings), file=sys.stderr)
+        return FAILED
+    if not arguments.json:
+        print(status.table(found, status.now_ms()))
+    return DONE
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from .runtime import signals
+
+    signals.die_with_parent()
+    from . import watch
+
+    return watch.run(_settings(arguments), until_end=arguments.until_end)
+
+
+def _endpoint(arguments: argparse.Namespace) -> int:
+    from . import status
+    from .control import ask
+
+    settings = _settings(arguments)
+    try:
+        ask(settings, "transcription", "endpoint")
+    except TimeoutError:
+        print(status.absence(settings), file=sys.stderr)
+        return FAILED
+    except ValueError as error:
+        return _report(str(error), FAILED)
+    return DONE
+
+
+def _dead_letters(arguments: argparse.Namespace) -> int:
+    from .delivery import dead_letters
+    from .options import ConfigError
+
+    settings, name = _settings(arguments), arguments.name
+    if name not in settings.sinks:
+        raise ConfigError(f"there is no [sinks.{name}] in the configuration")
+    if arguments.action == "list":
+        for letter in dead_letters.listed(settings, name):
+            wanted = "  (will be offered again)" if letter["wanted"] else ""
+            print(f"{letter['seq']:>8}  {letter['reason']}{wanted}\n          {letter['text']}".rstrip())
+        return DONE
+    if not arguments.seq and not arguments.all:
+        return _report("name the numbers, or --all", WRONG_USAGE)
+    act = dead_letters.retry if arguments.action == "retry" else dead_letters.drop
+    found = act(settings, name, arguments.seq or None)
+    done = "will be offered again" if arguments.action == "retry" else "dropped"
+    print(f"{done}: {', '.join(map(str, found)) or 'none'}")
+    missing = set(arguments.seq) - set(found)
+    return FAILED if missing else DONE
+
+
+def _quiet_logs() -> None:
+    """Leave standard output to the command."""
+    from .runtime import logs
+
+    os.environ.setdefault("MINUTED_LOG", "error")
+    logs.set_up("minuted")
+
+
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
+    "run": _run,
+    "capture": _stage,
+    "transcription": _stage,
+    "engine": _stage,
+    "delivery": _stage,
+    "check": _check,
+    "devices": _devices,
+    "sinks": _sinks,
+    "status": _status,
+    "watch": _watch,
+    "endpoint": _endpoint,
+    "dead-letters": _dead_letters,
+}

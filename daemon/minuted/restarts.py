@@ -1,0 +1,77 @@
+"""Whether a process that ended is started again, and how long to wait before it."""
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Final
+
+FIRST_WAIT_S: Final = 0.2
+WAIT_S_MAX: Final = 30.0
+JITTER: Final = 0.25
+"""The share of a wait that chance may take off, so that sinks of one cause do not return in step."""
+HEALTHY_S: Final = 60.0
+"""A process that was ready this long starts afresh: its earlier failures are forgotten."""
+CRASHES_MAX: Final = 5
+CRASHES_WITHIN_S: Final = 60.0
+MISCONFIGURED: Final = 78
+"""The exit status of a process that needs another configuration (sysexits.h: EX_CONFIG)."""
+
+
+class Kind(Enum):
+    CORE = auto()
+    """Without it nothing is transcribed: capture of a microphone, transcription, the engine."""
+    RECORDING = auto()
+    """Capture of a recording: its end is the run's end, and it is not played twice."""
+    SINK = auto()
+
+
+class Then(Enum):
+    """What follows the end of a process."""
+
+    AGAIN = auto()
+    STAY_DOWN = auto()
+    DRAIN = auto()
+    GIVE_UP = auto()
+    MISCONFIGURED = auto()
+
+
+@dataclass(frozen=True)
+class History:
+    """How a process has fared."""
+
+    failures: int = 0
+    """In a row, each within a minute of being ready."""
+    crashes_s: tuple[float, ...] = ()
+    """When it crashed, within the last minute."""
+
+
+def note_end(history: History, exit_status: int, healthy_s: float, now_s: float) -> History:
+    """Add the end of a process that had been ready for `healthy_s`."""
+    failures = 1 if healthy_s >= HEALTHY_S else history.failures + 1
+    if exit_status == MISCONFIGURED:
+        return replace(history, failures=failures)
+    recent = tuple(then_s for then_s in history.crashes_s if now_s - then_s < CRASHES_WITHIN_S)
+    return History(failures, (*recent, now_s)[-CRASHES_MAX:])
+
+
+def after_end(kind: Kind, exit_status: int, history: History, *, first: bool, attended: bool) -> Then:
+    """Say what follows an end.
+
+    `first`: it never was ready, and this was its first start. `attended`: a recording is played and
+    someone waits for its text. A room's core process that was well once and then finds itself
+    misconfigured is tried again: its device may have been unplugged, its file half written.
+    """
+    if kind is Kind.SINK:
+        if exit_status != MISCONFIGURED:
+            return Then.AGAIN
+        return Then.MISCONFIGURED if first else Then.STAY_DOWN
+    if exit_status == MISCONFIGURED:
+        return Then.MISCONFIGURED if first or attended else Then.AGAIN
+    if kind is Kind.RECORDING:
+        return Then.DRAIN
+    return Then.GIVE_UP if len(history.crashes_s) >= CRASHES_MAX else Then.AGAIN
+
+
+def wait_s(failures: int, chance: float, wait_s_max: float = WAIT_S_MAX) -> float:
+    """Give the pause before the next start; `chance` is 0 to 1."""
+    longest = min(wait_s_max, FIRST_WAIT_S * 2.0 ** min(failures - 1, 20))
+    return longest * (1 - JITTER * chance)

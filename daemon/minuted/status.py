@@ -1,0 +1,146 @@
+"""What every process tells of itself, as one map for programs and one table for people."""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from .config import Settings
+from .control import status_of
+
+ASKED_AT_ONCE_MAX: Final = 16
+_DETAILS: Final = (
+    ("source", "{}"),
+    ("level_dbfs", "{:.0f} dBFS"),
+    ("model", "model {}"),
+    ("behind_s", "{:.1f} s behind"),
+    ("backlog_s", "backlog {:.1f} s"),
+    ("last_seq", "last turn {}"),
+    ("seq", "at turn {}"),
+    ("lag", "{} behind"),
+    ("dead_letters", "{} dead letters"),
+    ("dropped", "{} dropped"),
+    ("retries", "{} retries"),
+    ("reconnects", "{} reconnects"),
+    ("url", "{}"),
+)
+"""What the table shows of a stage's own status, where it is there and not 0 or empty."""
+
+_UNWELL: Final = ("starting", "backoff", "failed", "failed to load", "not answering")
+"""The states in which what the supervisor heard last is worth a look."""
+
+
+def gather(settings: Settings, stages: Iterable[str], timeout_s: float) -> dict[str, dict[str, Any]]:
+    """Ask several stages at once; those that do not answer within `timeout_s` are left out."""
+    asked = [stage for stage in stages if _has_socket(settings, stage)]
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(min(len(asked), ASKED_AT_ONCE_MAX)) as pool:
+        answers = pool.map(lambda stage: status_of(settings, stage, timeout_s), asked)
+        return {stage: answer for stage, answer in zip(asked, answers, strict=True) if answer is not None}
+
+
+def collect(settings: Settings, timeout_s: float = 1.0) -> dict[str, Any]:
+    """Give `{"state": …, "stages": {NAME: {"pid", "state", "restarts", …}}}`; no stages: nothing runs.
+
+    Without a supervisor, where each stage is a service of its own, the sockets that exist are asked.
+    """
+    own = gather(settings, ["supervisor", *stage_names(settings)], timeout_s)
+    supervisor = own.pop("supervisor", None)
+    if supervisor is None:
+        stages = {stage: {"restarts": None, **status} for stage, status in own.items()}
+        return {"state": "running" if stages else "stopped", "room": settings.room, "stages": stages}
+    rows: Mapping[str, Mapping[str, Any]] = supervisor.pop("stages", {})
+    late = gather(settings, [stage for stage in rows if stage not in own], timeout_s)
+    order = {stage: place for place, stage in enumerate(stage_names(settings))}
+    in_order = sorted(rows, key=lambda stage: order.get(stage, len(order)))
+    stages = {stage: merged(rows[stage], own.get(stage) or late.get(stage)) for stage in in_order}
+    return {**supervisor, "stages": stages}
+
+
+def merged(row: Mapping[str, Any], own: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Join what the supervisor knows of a process with what it tells of itself.
+
+    A ready process names its own state; what starts, fails or hangs cannot.
+    """
+    if own is None and row.get("state") == "ready":
+        return {**row, "state": "not answering"}
+    if own is None or own.get("pid") != row.get("pid"):
+        return dict(row)
+    state = own.get("state", "ready") if row.get("state") == "ready" else row.get("state")
+    return {**own, **row, "state": state}
+
+
+def stage_names(settings: Settings) -> list[str]:
+    """Name every stage this configuration may run, in the order in which words pass them."""
+    sinks = [f"delivery/{name}" for name, sink in settings.sinks.items() if sink.enabled]
+    return ["capture", "transcription", *sinks, "engine"]
+
+
+def table(status: Mapping[str, Any], now_ms: int) -> str:
+    """Show a status as aligned lines."""
+    lines = [f"{status.get('room', '')}: {status['state']}".removeprefix(": ")]
+    rows = [("", "STATE", "PID", "FOR", "RESTARTS", "")]
+    for stage, values in status["stages"].items():
+        since_ms = values.get("since_ms")
+        seconds = (now_ms - since_ms) / 1000 if since_ms is not None else values.get("uptime_s", 0)
+        restarts = values.get("restarts")
+        rows.append(
+            (
+                stage,
+                str(values.get("state", "?")),
+                str(values.get("pid") or "-"),
+                duration(seconds),
+                "-" if restarts is None else str(restarts),
+                details(values),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append("  ".join(["", *cells, row[5]]).rstrip())
+    return "\n".join(lines)
+
+
+def details(values: Mapping[str, Any]) -> str:
+    """Say what is worth knowing of a stage in one line."""
+    # A sink has a place of its own in the journal; where that ends, transcription tells.
+    hidden = "last_seq" if "seq" in values else ""
+    shown = [form.format(values[key]) for key, form in _DETAILS if values.get(key) and key != hidden]
+    trouble = values.get("last_error") or values.get("reason") or ""
+    if not trouble and values.get("state") in _UNWELL:
+        trouble = values.get("status") or ""
+    return ", ".join([*shown, trouble] if trouble else shown)
+
+
+def duration(seconds: float) -> str:
+    """Shorten a time to its two largest units."""
+    minutes, second = divmod(max(0, int(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour} h"
+    if hours:
+        return f"{hours} h {minute} min"
+    return f"{minute} min {second} s" if minutes else f"{second} s"
+
+
+def absence(settings: Settings) -> str:
+    """Say why nothing answered: not there, or not for us."""
+    folder = settings.runtime_dir
+    if folder.is_dir() and not os.access(folder, os.X_OK):
+        return f"no access to {folder}: ask to be put into its group"
+    sockets = [path for path in folder.glob("control-*.sock") if not os.access(path, os.W_OK)]
+    if sockets:
+        return f"no access to {sockets[0]}: ask to be put into its group"
+    return f"minuted is not running here (runtime_dir {folder})"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _has_socket(settings: Settings, stage: str) -> bool:
+    return Path(settings.control_endpoint(stage).removeprefix("ipc://")).exists()
