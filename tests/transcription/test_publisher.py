@@ -48,6 +48,8 @@ def subscriber(settings: Settings, publisher: Publisher) -> Iterator[TurnsIn]:
     with TurnsIn(settings.turns_endpoint) as subscriber:
         greeting = heard(subscriber, publisher)
         assert isinstance(greeting, Heartbeat)
+        # It may have been the first tick's heartbeat: then the subscription is still to be counted.
+        publisher.turns.new_subscriptions()
         yield subscriber
 
 

@@ -188,6 +188,37 @@ def test_a_black_hole_is_noticed_by_our_own_pings(hear: Callable[..., Heard]) ->
         assert judge(heard.next("Closed").failure) is Verdict.UNREACHABLE
 
 
+def test_an_end_nobody_asked_for_is_a_break(hear: Callable[..., Heard]) -> None:
+    """A Termination out of the blue says nothing of what was heard: counting it as heard would lose words."""
+    unasked = '{"type":"Termination","audio_duration_seconds":1,"session_duration_seconds":1}'
+    with Service([Fault(name="say", message=unasked, at_audio_ms=500)]) as service:
+        heard = hear(service)
+        heard.next("Begin")
+        heard.play()
+        assert heard.next("Closed").failure.code == 1000
+
+
+def test_a_turn_that_leaves_out_what_says_nothing_is_heard(hear: Callable[..., Heard]) -> None:
+    """The same words would be heard, and refused, again in every session to come."""
+    bare = (
+        '{"type":"Turn","turn_order":7,"end_of_turn":true,"transcript":"bare.",'
+        '"words":[{"start":0,"end":90,"text":"bare."}]}'
+    )
+    with Service([Fault(name="say", message=bare)]) as service:
+        heard = hear(service)
+        assert heard.next("Turn").transcript == "bare."
+
+
+def test_a_proxy_is_not_asked_the_way_to_this_machine(
+    hear: Callable[..., Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many rooms reach the world through a proxy, and none of them reaches its own engine so."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with Service() as service:
+        hear(service).next("Begin")
+
+
 def test_nothing_is_posted_after_the_end(hear: Callable[..., Heard]) -> None:
     """Who has buried a session must not hear of it again."""
     with Service() as service:

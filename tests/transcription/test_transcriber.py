@@ -198,6 +198,17 @@ def test_confirmed_silence_is_not_kept(make_room: Callable) -> None:
     assert room.words == [word.text for word in quiet.words]
 
 
+def test_silence_that_nobody_confirms_is_not_kept_for_ever(make_room: Callable) -> None:
+    """Not every model confirms silence; what had no words in half a minute has none."""
+    quiet = compose(1, words=(1, 1), lead_in_ms=44_000, tail_ms=1000)
+    with Service(signals=False) as service:
+        room = make_room(service, "[journal]\nmemory_s_max = 40")
+        room.play(quiet, source="talk.wav", paced=False)
+        room.end()
+    assert room.words == [word.text for word in quiet.words]
+    assert room.transcriber.status()["dropped_s"] == 0
+
+
 def test_audio_is_never_sent_faster_than_the_service_allows(make_room: Callable) -> None:
     """After a break the backlog goes out at 1.2 times real time: the service ends faster sessions."""
     recording = compose(2)

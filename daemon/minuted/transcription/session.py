@@ -5,13 +5,13 @@ the reading thread without a word; a close with code 1000 raises no event; a dea
 after 30 to 50 s; `disconnect` may block for 16 s; the sending queue has no bound.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import assemblyai.streaming.v3.client as sdk_client
 import structlog
@@ -39,6 +39,7 @@ TERMINATE_TIMEOUT_S: Final = 60.0
 """Terminate follows all the audio that is queued; the local engine may have 40 s of it."""
 PING_INTERVAL_S: Final = 2.0
 PING_TIMEOUT_S: Final = 4.0
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 QUEUED_MS_MAX: Final = 2000
 """Audio in the SDK's sending queue beyond which no more is put there."""
 
@@ -56,6 +57,8 @@ def _connect_watchfully(uri: str, **kwargs: Any) -> Any:
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,
         close_timeout=1,
+        # The usual proxy variables are honoured, but not on the way to this very machine.
+        proxy=None if urlsplit(uri).hostname in LOOPBACK else True,
         **_UNMANAGED,
         **kwargs,
     )
@@ -107,6 +110,7 @@ class Session:
         self.last_heard_s = self.started_s
         """When the service last said anything."""
         self.is_over = False
+        self._is_terminating = False
         self._find_service = find_service
         self._parameters = parameters
         self._post = post
@@ -137,6 +141,7 @@ class Session:
 
     def terminate(self) -> None:
         """Ask for the last turn and the end; Termination is posted, or Closed when it does not come."""
+        self._is_terminating = True
         threading.Thread(target=self._terminate, name="terminate", daemon=True).start()
 
     def abandon(self) -> None:
@@ -204,6 +209,9 @@ class Session:
                 self._phase = "open"
             self.session_id = event.id
         elif event.type == "Termination":
+            if not self._is_terminating:
+                self._close(Failure("ended without having been asked to", 1000, self._phase))
+                return
             self.is_over = True
         self._post(self, event)
 
@@ -246,16 +254,21 @@ class _Client(StreamingClient):
 
 
 def _completed(data: dict[str, Any]) -> dict[str, Any]:
-    """Add what the service was seen to leave out and the SDK's models insist on."""
-    if data.get("type") == "SpeakerRevision":
-        data = json.loads(json.dumps(data))
-        for revision in data.get("revisions") or ():
-            for word in revision.get("words") or ():
-                word.setdefault("confidence", 0.0)
-                word.setdefault("word_is_final", True)
-    elif data.get("type") == "Warning":
-        data = {"warning_code": 0, **data}
+    """Add what says nothing, may be left out, and the SDK's models insist on: words must not die of it."""
+    match data.get("type"):
+        case "SpeakerRevision":
+            revisions = [{**each, "words": _words(each)} for each in data.get("revisions") or ()]
+            return {**data, "revisions": revisions}
+        case "Turn" if "words" in data:
+            missing = {"turn_is_formatted": False, "end_of_turn_confidence": 0.0}
+            return {**missing, **data, "words": _words(data)}
+        case "Warning":
+            return {"warning_code": 0, **data}
     return data
+
+
+def _words(said: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"confidence": 0.0, "word_is_final": True, **word} for word in said.get("words") or ()]
 
 
 class Parameters(StreamingParameters):
@@ -267,7 +280,8 @@ class Parameters(StreamingParameters):
 def parameters_of(session: StreamingSession, *, local: bool) -> Parameters:
     """Give the `[session]` settings as the SDK's parameters, names unchanged.
 
-    The local engine is not asked for a vendor's model.
+    The local engine is not asked for a vendor's model, and always for its signs of life: how fast a
+    recording is sent to it, and what of it is kept, depends on them.
     """
     values = {
         name: list(value) if isinstance(value, tuple) else value
@@ -276,4 +290,5 @@ def parameters_of(session: StreamingSession, *, local: bool) -> Parameters:
     }
     if local:
         del values["speech_model"]
+        values |= {"session_heartbeat": True, "acknowledge_silence": True}
     return Parameters.model_validate({**values, "sample_rate": SAMPLE_RATE_HZ, "encoding": "pcm_s16le"})

@@ -42,6 +42,11 @@ from minuted.transcription.turns import Turns
 TICK_S: Final = 0.05
 UNPACED_HELD_MS_MAX: Final = 60_000
 """An unpaced recording waits in capture beyond this."""
+UNSAID_MS_MAX: Final = 30_000
+"""Sound that the service has had for so long without beginning a turn had no words in it.
+
+It tells of a turn in every pause of 100 ms, and at the latest each 3 s; not every model confirms silence.
+"""
 SILENCE_MARGIN_MS: Final = 500
 """Confirmed silence moves the mark up to this long before its end, where a word may be beginning."""
 QUIET_CAPTURE_S: Final = 2.0
@@ -92,7 +97,9 @@ class Transcriber:
         self._drained = threading.Event()
         self._endpoint = threading.Event()
         self._end_received = False
-        self._last_frame_s = time.monotonic()
+        self._last_frame_s: float | None = None
+        self._dropped = 0  # since that was last told
+        self._dropped_told_s = 0.0
         self._recorded = False
         self._paced = True
         self._state: Literal["idle", "connecting", "live", "retrying", "refused", "drained"] = "idle"
@@ -127,6 +134,7 @@ class Transcriber:
             "retry_in_s": round(max(0.0, self._connect_at_s - now_s), 1) if live is None else 0.0,
             "reconnects": self._reconnects,
             "backlog_s": self._backlog.unsent_ms / 1000,
+            "taken_s": live.taken_ms / 1000 if live else 0.0,
             "held_s": self._backlog.held_ms / 1000,
             "dropped_s": self._backlog.dropped * FRAME_MS / 1000,
             "finals": self._finals,
@@ -164,7 +172,9 @@ class Transcriber:
     @property
     def _is_full(self) -> bool:
         """A recording can wait, and must arrive whole; a microphone cannot."""
-        limit_ms = self._backlog.frames_max * FRAME_MS if self._paced else UNPACED_HELD_MS_MAX
+        limit_ms = self._backlog.frames_max * FRAME_MS
+        if not self._paced:
+            limit_ms = min(limit_ms, UNPACED_HELD_MS_MAX)
         return self._recorded and self._backlog.held_ms >= limit_ms
 
     def _take_frames(self) -> None:
@@ -176,12 +186,15 @@ class Transcriber:
             self._end_received = False
             self._recorded = message.source != "microphone"
             self._paced = message.paced
-            if dropped := self._backlog.append(message):
-                log.error("frames_dropped", count=dropped, reason="backlog full", intentional=False)
+            self._dropped += self._backlog.append(message)
             self._stretches.received(self._backlog.newest)
             if self._state == "drained":
                 self._state = "idle"
                 self._drained.clear()
+
+        if self._dropped and self._last_frame_s and self._last_frame_s - self._dropped_told_s >= 1:
+            log.error("frames_dropped", count=self._dropped, reason="backlog full", intentional=False)
+            self._dropped, self._dropped_told_s = 0, self._last_frame_s
 
     def _take_events(self) -> None:
         while True:
@@ -221,14 +234,20 @@ class Transcriber:
         """Give the session as much as pace and queue allow."""
         live = self._live
         if live is None or live.turns is None or live.terminating:
+            self._endpoint.clear()  # there is no turn to end
             return
         if self._endpoint.is_set():
             self._endpoint.clear()
             live.session.force_endpoint()
+        heard_ms = min(live.clock.sent_ms, live.taken_ms) if live.taken_ms else live.clock.sent_ms
+        if not live.turn_is_open and heard_ms > UNSAID_MS_MAX:
+            self._backlog.release(live.clock.end_ms(heard_ms - UNSAID_MS_MAX))
         while (frame := self._backlog.next()) and live.session.queued_ms < QUEUED_MS_MAX:
-            if frame.paced and not live.pace.allows(FRAME_MS, now_s):
+            ahead = live.clock.sent_ms - live.taken_ms >= LEAD_MS_MAX
+            if not frame.paced and ahead and live.taken_ms:
                 return
-            if not frame.paced and live.clock.sent_ms - live.taken_ms >= LEAD_MS_MAX:
+            # An engine that does not say what it has taken gets an unpaced recording at this pace too.
+            if (frame.paced or ahead) and not live.pace.allows(FRAME_MS, now_s):
                 return
             live.session.send(frame.pcm)
             live.clock.sent(frame)
@@ -239,7 +258,8 @@ class Transcriber:
         if not self._drain.is_set() or self._drained.is_set():
             return
         live = self._live
-        quiet = self._end_received or now_s - self._last_frame_s > QUIET_CAPTURE_S
+        quiet_s = now_s - self._last_frame_s if self._last_frame_s else QUIET_CAPTURE_S + 1
+        quiet = self._end_received or quiet_s > QUIET_CAPTURE_S
         if not quiet or self._backlog.unsent_ms:
             return
         if live is None:
@@ -273,7 +293,7 @@ class Transcriber:
                 log.warning("service_warning", code=event.warning_code, text=event.warning)
                 self._tell("warning", reason=event.warning)
             case TerminationEvent():
-                self._end_session(live, event)
+                self._end_session(event)
             case Closed():
                 self._lose_session(live, event.failure)
             case Opened():
@@ -332,12 +352,10 @@ class Transcriber:
         self._meeting = meeting_at(self._meeting, start_ms, self._stretches.at(start_ms), gap_ms)
         return self._meeting
 
-    def _end_session(self, live: _Live, event: TerminationEvent) -> None:
+    def _end_session(self, event: TerminationEvent) -> None:
         """The session ended in order: all it was sent has been heard."""
         log.info("session_ended", audio_s=event.audio_duration_seconds, open_s=event.session_duration_seconds)
         self._tell("ended")
-        if not live.terminating:
-            live.session.abandon()
         self._backlog.release_sent()
         self._live, self._state = None, "idle"
 
@@ -346,7 +364,6 @@ class Transcriber:
         verdict = judge(failure)
         lasted_s = now_s - live.began_s if live.began_s else 0.0
         wait_s = self._backoff.wait_s(failure, now_s, lasted_s=lasted_s)
-        self._live = None
         self._backlog.rewind()
         self._connect_at_s = now_s + wait_s
         self._failure = failure.text
@@ -362,8 +379,8 @@ class Transcriber:
             phase=failure.phase,
             retry_in_s=round(wait_s, 2),
         )
-        event = "refused" if verdict is Verdict.FATAL else "retrying"
-        self._tell(event, reason=failure.text, retry_in_s=round(wait_s, 2))
+        self._tell(self._state, reason=failure.text, retry_in_s=round(wait_s, 2))
+        self._live = None
 
     def _tell(self, event: str, **details: Any) -> None:
         """Publish what became of the session."""
