@@ -252,7 +252,11 @@ def test_what_the_engine_does_not_have_is_said(engine) -> None:
     with Client(engine.url, keyterms_prompt=json.dumps(["Siobhan"]), speaker_labels=True) as client:
         warning = client.read_until("Warning")
         assert warning["warning"] == "This engine does not have: keyterms_prompt, speaker_labels"
+        client.say("UpdateConfiguration", keyterms_prompt=["Kubernetes"])
+        client.say("UpdateConfiguration", filter_profanity=True)
+        assert "filter_profanity" in client.read_until("Warning")["warning"]
         client.terminate()
+        assert len(client.of("Warning")) == 2
 
 
 def test_final_turns_only(connect, speech) -> None:

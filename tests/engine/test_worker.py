@@ -1,6 +1,7 @@
 """One session's thread: everything in its order, and a bound on what waits."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from engine.conftest import INTERVAL_S, WAIT_S_MAX, messages_of, silence
 from minuted.engine.parameters import Parameters, Refusal
 from minuted.engine.protocol import AHEAD_MS_MAX
-from minuted.engine.recogniser import Model
+from minuted.engine.recogniser import Ear, Model
 from minuted.engine.worker import Done, Worker
 
 
@@ -51,14 +52,13 @@ def work(model: Model):
 @pytest.fixture
 def busy(model: Model):
     """Keep all workers from looking until released."""
+    with ExitStack() as held:
 
-    def hold() -> Callable[[], None]:
-        model.lock.acquire()
-        return model.lock.release
+        def hold() -> Callable[[], None]:
+            held.enter_context(model.lock)
+            return held.close
 
-    yield hold
-    if model.lock.locked():
-        model.lock.release()
+        yield hold
 
 
 def test_terminate_comes_after_all_the_sound_before_it(work, speech) -> None:
@@ -124,7 +124,7 @@ def test_no_acknowledged_quiet_ever_holds_a_word(work, speech) -> None:
 
 def test_a_failure_of_the_recogniser_is_said(work, logged, monkeypatch) -> None:
     heard = work()
-    monkeypatch.setattr(heard.worker._ear, "_look", lambda: 1 / 0)
+    monkeypatch.setattr(Ear, "_look", lambda self: 1 / 0)
     heard.add(silence(1))
     refusal = heard.next()
     assert (refusal.code, refusal.text) == (3005, "Session Cancelled: An error occurred")
