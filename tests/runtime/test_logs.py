@@ -155,3 +155,19 @@ except OSError: log.exception('crashed')
     assert "OSError" in said
     assert "secret words" not in said
     assert "the key" not in said
+
+
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    """A terminal that was closed, a pipe nobody reads: the minutes go on."""
+    code = (
+        "import os, sys, structlog\n"
+        "from minuted.runtime import logs\n"
+        "logs.set_up('capture')\n"
+        "sys.stderr.close() if sys.argv[1] == 'closed' else os.dup2(os.open('/dev/full', os.O_WRONLY), 2)\n"
+        "structlog.get_logger().info('something')\n"
+        "print('went on', flush=True)\n"
+        "os._exit(0)\n"
+    )
+    for how in ("closed", "full"):
+        done = subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, check=False)
+        assert done.stdout == "went on\n"

@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -37,9 +39,9 @@ def set_up(stage: str, room: str = "") -> None:
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Stderr())),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast("TextIO", _Stderr()))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -50,3 +52,15 @@ def set_up(stage: str, room: str = "") -> None:
     for chatty in ("assemblyai", "httpx", "httpcore", "websockets"):
         # Their lines hold addresses, headers or words; what matters of them we log ourselves.
         logging.getLogger(chatty).setLevel(logging.CRITICAL + 1)
+
+
+class _Stderr:
+    """stderr as it is at the moment; a line that cannot be written must not end what it tells of."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()

@@ -1,0 +1,57 @@
+# The commands of this checkout. `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+# What the tests need beside Python: a sound server for the virtual microphone, and PortAudio.
+DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
+
+.PHONY: help demo test lint types pytest benches constraints sample debian clean
+
+help:  ## List the commands.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 14
+
+demo: $(READY)  ## Hear a real recording through the whole pipeline, captions live.
+	@$(BIN)/python deploy/demo.py
+
+test: $(READY) debian lint types pytest  ## Everything that has to be green.
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+pytest: $(READY)
+	$(BIN)/pytest
+
+benches: $(READY)  ## Measure; one line of JSON each.
+	@for bench in tests/benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+sample: $(READY)  ## Write deploy/minuted.toml anew from config.py.
+	$(BIN)/python -m minuted.config > deploy/minuted.toml
+
+constraints: $(READY)  ## Write deploy/constraints.txt anew from pyproject.toml.
+	$(BIN)/python deploy/constraints.py > deploy/constraints.txt.new
+	mv deploy/constraints.txt.new deploy/constraints.txt
+
+debian:  # Say which Debian packages are missing for the tests.
+	@missing=; for package in $(DEBIAN); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; [ -z "$$missing" ] || { \
+	  echo "The tests need these Debian packages: apt-get install --no-install-recommends$$missing" >&2; exit 1; }
+
+clean:  ## Remove what the commands above made.
+	rm -rf .venv demo-output
+
+$(READY): pyproject.toml deploy/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "minuted needs Python 3.11 or newer; $(PYTHON) is older, or missing." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "The venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into .venv (a minute) …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r deploy/constraints.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
