@@ -81,6 +81,19 @@ def test_after_a_break_every_word_is_heard_once(make_room: Callable, fault: Faul
     assert "retrying" in room.session_events
 
 
+def test_a_service_that_goes_silent_is_left_for_a_new_session(make_room: Callable) -> None:
+    """It takes the sound, answers pings and says nothing: only its missing heartbeat tells."""
+    recording = compose(4, first_number=50)
+    with Service([Fault(name="stall", at_audio_ms=9000)], heartbeat_s=0.5) as service:
+        room = make_room(service)
+        room.play(compose(1))
+        room.wait_for(lambda: service.sessions and service.sessions[0].messages("Heartbeat"))
+        room.play(recording)
+        room.end()
+    assert room.words == [word.text for word in (*compose(1).words, *recording.words)]
+    assert room.session_events.count("retrying") == 1
+
+
 def test_a_jump_in_the_sound_stays_in_the_words_times(make_room: Callable) -> None:
     """Capture was away for a minute: words after it are a minute later, not where the session puts them."""
     first, second = compose(1), compose(1, first_number=100, seed=1)

@@ -163,6 +163,10 @@ class Session:
             else:
                 self._close(Failure("the reader died", phase=self._phase))
 
+    def give_up(self, reason: str) -> None:
+        """Count the session as dead: Closed is posted."""
+        self._close(Failure(reason, phase=self._phase))
+
     def _open(self) -> None:
         try:
             service = self._find_service()

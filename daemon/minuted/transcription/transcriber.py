@@ -23,13 +23,12 @@ from minuted.config import ConfigError, Settings
 from minuted.control import status_of
 from minuted.messages import FRAME_MS, AudioEnd, Turn
 from minuted.transcription.backlog import Backlog
-from minuted.transcription.clock import SessionClock, Stretches
+from minuted.transcription.clock import Stretches
+from minuted.transcription.live import Live
 from minuted.transcription.meetings import Meeting, meeting_at
-from minuted.transcription.pace import LEAD_MS_MAX, Pace
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.reconnect import Backoff, Failure, Verdict, judge
 from minuted.transcription.session import (
-    QUEUED_MS_MAX,
     Closed,
     Event,
     Opened,
@@ -42,32 +41,12 @@ from minuted.transcription.turns import Turns
 TICK_S: Final = 0.05
 UNPACED_HELD_MS_MAX: Final = 60_000
 """An unpaced recording waits in capture beyond this."""
-UNSAID_MS_MAX: Final = 30_000
-"""Sound that the service has had for so long without beginning a turn had no words in it.
-
-It tells of a turn in every pause of 100 ms, and at the latest each 3 s; not every model confirms silence.
-"""
 SILENCE_MARGIN_MS: Final = 500
 """Confirmed silence moves the mark up to this long before its end, where a word may be beginning."""
 QUIET_CAPTURE_S: Final = 2.0
 """While draining, capture that has sent nothing for this long will send no end marker either."""
 
 log = structlog.get_logger(__name__)
-
-
-class _Live:
-    """The session there is, and what belongs to it alone."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.clock = SessionClock()
-        self.turns: Turns | None = None  # from Begin on
-        self.pace = Pace(time.monotonic())
-        self.taken_ms = 0  # what the service says it has received
-        self.turn_is_open = False
-        self.terminating = False
-        self.began_s: float | None = None
-        self.model = ""
 
 
 class Transcriber:
@@ -88,7 +67,7 @@ class Transcriber:
         self._stretches = Stretches()
         self._meeting = Meeting.from_state(publisher.journal.state("meeting"))
         self._backoff = Backoff()
-        self._live: _Live | None = None
+        self._live: Live | None = None
         self._connect_at_s = 0.0
         self._failure = ""
         self._reconnects = 0
@@ -213,12 +192,12 @@ class Transcriber:
     def _keep_session(self, now_s: float) -> None:
         """Open a session when there is something to say, and notice when it died without a word."""
         if self._live is not None:
-            self._live.session.watch(now_s)
+            self._live.watch(now_s)
         elif self._backlog.held_ms and now_s >= self._connect_at_s:
             self._state = "connecting"
             self._backlog.rewind()
             parameters = parameters_of(self._settings.session, local=self._settings.service == "local")
-            self._live = _Live(Session(self._find_service, parameters, self._post))
+            self._live = Live(Session(self._find_service, parameters, self._post))
 
     def _find_service(self) -> Service:
         """Say where to connect to and as whom; called on the session's own thread, may wait."""
@@ -239,18 +218,9 @@ class Transcriber:
         if self._endpoint.is_set():
             self._endpoint.clear()
             live.session.force_endpoint()
-        heard_ms = min(live.clock.sent_ms, live.taken_ms) if live.taken_ms else live.clock.sent_ms
-        if not live.turn_is_open and heard_ms > UNSAID_MS_MAX:
-            self._backlog.release(live.clock.end_ms(heard_ms - UNSAID_MS_MAX))
-        while (frame := self._backlog.next()) and live.session.queued_ms < QUEUED_MS_MAX:
-            ahead = live.clock.sent_ms - live.taken_ms >= LEAD_MS_MAX
-            if not frame.paced and ahead and live.taken_ms:
-                return
-            # An engine that does not say what it has taken gets an unpaced recording at this pace too.
-            if (frame.paced or ahead) and not live.pace.allows(FRAME_MS, now_s):
-                return
-            live.session.send(frame.pcm)
-            live.clock.sent(frame)
+        if (wordless_ms := live.wordless_before_ms()) is not None:
+            self._backlog.release(wordless_ms)
+        while (frame := self._backlog.next()) and live.send(frame, now_s):
             self._backlog.sent()
 
     def _finish_if_drained(self, now_s: float) -> None:
@@ -274,7 +244,7 @@ class Transcriber:
 
     # What the service says.
 
-    def _hear(self, live: _Live, event: Event) -> None:
+    def _hear(self, live: Live, event: Event) -> None:
         match event:
             case TurnEvent():
                 self._hear_turn(live, event)
@@ -299,11 +269,9 @@ class Transcriber:
             case Opened():
                 log.debug("session_opened")
 
-    def _hear_begin(self, live: _Live, event: BeginEvent) -> None:
+    def _hear_begin(self, live: Live, event: BeginEvent) -> None:
         live.turns = Turns(self._settings.room, event.id, live.clock, self._find_meeting)
-        live.began_s = time.monotonic()
-        live.pace = Pace(live.began_s)
-        live.model = (event.configuration and event.configuration.model) or ""
+        live.begin(time.monotonic(), (event.configuration and event.configuration.model) or "")
         self._state, self._failure = "live", ""
         log.info("session_started", session_id=event.id, model=live.model, expires_at=str(event.expires_at))
         asked = self._settings.session.speech_model
@@ -312,7 +280,7 @@ class Transcriber:
             self._tell("warning", reason=f"asked for the model {asked}, got {live.model}")
         self._tell("started", model=live.model)
 
-    def _hear_turn(self, live: _Live, event: TurnEvent) -> None:
+    def _hear_turn(self, live: Live, event: TurnEvent) -> None:
         if live.turns is None or not live.clock.sent_ms:
             return
         live.turn_is_open = not event.end_of_turn
@@ -338,7 +306,7 @@ class Transcriber:
         assert isinstance(record, Turn)
         return record
 
-    def _hear_revision(self, live: _Live, event: SpeakerRevisionEvent) -> None:
+    def _hear_revision(self, live: Live, event: SpeakerRevisionEvent) -> None:
         if live.turns is None:
             return
         for item in event.revisions:
@@ -359,7 +327,7 @@ class Transcriber:
         self._backlog.release_sent()
         self._live, self._state = None, "idle"
 
-    def _lose_session(self, live: _Live, failure: Failure) -> None:
+    def _lose_session(self, live: Live, failure: Failure) -> None:
         now_s = time.monotonic()
         verdict = judge(failure)
         lasted_s = now_s - live.began_s if live.began_s else 0.0
