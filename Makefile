@@ -6,7 +6,7 @@ READY := .venv/.installed
 # What the tests need beside Python: a sound server for the virtual microphone, and PortAudio.
 DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
 
-.PHONY: help demo test lint types pytest benches constraints sample debian clean
+.PHONY: help demo test lint types pytest benches constraints sample packages debian clean
 
 help:  ## List the commands.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 14
@@ -35,6 +35,9 @@ sample: $(READY)  ## Write deploy/minuted.toml anew from config.py.
 constraints: $(READY)  ## Write deploy/constraints.txt anew from pyproject.toml.
 	$(BIN)/python deploy/constraints.py > deploy/constraints.txt.new
 	mv deploy/constraints.txt.new deploy/constraints.txt
+
+packages:  # Name the Debian packages the tests need.
+	@echo $(DEBIAN)
 
 debian:  # Say which Debian packages are missing for the tests.
 	@missing=; for package in $(DEBIAN); do \

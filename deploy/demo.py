@@ -3,6 +3,7 @@
 The recording lies in the local engine's package; a webhook receiver listens on loopback meanwhile.
 """
 
+import hmac
 import json
 import secrets
 import shutil
@@ -41,10 +42,11 @@ secret = "{secret}"
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes every POST and remembers it."""
+    """Takes every POST whose signature is right, and remembers it by its id."""
 
     def __init__(self) -> None:
-        self.posts: list[dict[str, Any]] = []
+        self.posts: dict[str, dict[str, Any]] = {}
+        self.secret = secrets.token_bytes(32)
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -57,8 +59,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         assert isinstance(self.server, Receiver)
-        self.server.posts.append(json.loads(body))
-        self.send_response(204)
+        number, sent_at = self.headers["webhook-id"], self.headers["webhook-timestamp"]
+        signed = hmac.digest(self.server.secret, f"{number}.{sent_at}.".encode() + body, "sha256")
+        genuine = self.headers["webhook-signature"] == f"v1,{b64encode(signed).decode()}"
+        if genuine:
+            # A repetition bears the same id.
+            self.server.posts[number] = json.loads(body)
+        self.send_response(204 if genuine else 401)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
@@ -79,14 +86,23 @@ def main() -> int:
                 output=output,
                 runtime=runtime,
                 url=receiver.url,
-                secret=f"whsec_{b64encode(secrets.token_bytes(32)).decode()}",
+                secret=f"whsec_{b64encode(receiver.secret).decode()}",
             ),
             encoding="utf-8",
         )
         command = [sys.executable, "-m", "minuted", "run", "--watch"]
         print(f"$ minuted run --watch --config {OUTPUT}/minuted.toml --input {recording.name}\n", flush=True)
-        status = subprocess.call([*command, "--config", str(config), "--input", str(recording)])
+        status = wait(subprocess.Popen([*command, "--config", str(config), "--input", str(recording)]))
     return status or report(receiver)
+
+
+def wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the run's end; Ctrl-C has reached it too, and it finishes the last turn."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def report(receiver: Receiver) -> int:

@@ -14,11 +14,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from . import __version__, bus
-from .config import ConfigError, Settings, require_credentials
+from .config import LOOPBACK, ConfigError, Settings, require_credentials
 from .control import status_of
 
 ENGINE_LIBRARY: Final = "moonshine_voice"
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,9 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
     recording = getattr(arguments, "input", None)
     pace = getattr(arguments, "pace", None)
     if recording or pace:
-        settings = settings.with_recording(recording or Path(settings.capture.source), pace)
+        # Absolute: a file may be called "microphone".
+        source = recording.absolute() if recording else Path(settings.capture.source)
+        settings = settings.with_recording(source, pace)
     return settings
 
 
@@ -246,6 +248,7 @@ def _endpoint(arguments: argparse.Namespace) -> int:
 def _dead_letters(arguments: argparse.Namespace) -> int:
     from .delivery import dead_letters
     from .options import ConfigError
+    from .watch import clean
 
     settings, name = _settings(arguments), arguments.name
     if name not in settings.sinks:
@@ -253,7 +256,9 @@ def _dead_letters(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         for letter in dead_letters.listed(settings, name):
             wanted = "  (will be offered again)" if letter["wanted"] else ""
-            print(f"{letter['seq']:>8}  {letter['reason']}{wanted}\n          {letter['text']}".rstrip())
+            print(
+                f"{letter['seq']:>8}  {letter['reason']}{wanted}\n          {clean(letter['text'])}".rstrip()
+            )
         return DONE
     if not arguments.seq and not arguments.all:
         return _report("name the numbers, or --all", WRONG_USAGE)
@@ -269,8 +274,7 @@ def _quiet_logs() -> None:
     """Leave standard output to the command."""
     from .runtime import logs
 
-    os.environ.setdefault("MINUTED_LOG", "error")
-    logs.set_up("minuted")
+    logs.set_up("minuted", least="error")
 
 
 _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {

@@ -28,6 +28,8 @@ SOCKET_PATH_BYTES_MAX: Final = 107
 
 _STAGES: Final = ("supervisor", "capture", "transcription", "engine")
 
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+"""This very machine, by its names."""
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 SERVICE_NAME: Final = "MINUTED_SERVICE"
 """The environment's name for the service a supervisor has decided on: its children see no key."""
@@ -318,7 +320,7 @@ def _check_url(url: str, *, local: bool) -> None:
         raise ConfigError(f"engine.url: {url!r} is no address: {error}") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ConfigError(f"engine.url: {url!r} is not a ws:// or wss:// address")
-    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    loopback = parts.hostname in LOOPBACK
     if local and (parts.scheme != "ws" or port is None or not loopback):
         raise ConfigError(f'engine.url: the local engine listens on "ws://127.0.0.1:PORT", not {url!r}')
 

@@ -202,19 +202,23 @@ class Supervisor:
         if number == signal.SIGINT:
             now_s = time.monotonic()
             # `timeout -s INT` and others send the same one twice.
-            self._kill_asked = self._interrupted_s is not None and now_s - self._interrupted_s > TWICE_S
+            if self._interrupted_s is not None and now_s - self._interrupted_s > TWICE_S:
+                self._kill_asked = True
             self._interrupted_s = now_s
         self._stop_asked = True
 
     def _hear_wishes(self, now_s: float) -> None:
+        # A flag is taken down before it is acted on: a signal may put it up again at any moment.
         if self._kill_asked and self._stop:
+            self._kill_asked = self._stop_asked = False
             self._stop.kill(now_s)
-        elif self._stop_asked and not self._stop:
-            log.info("stop_asked")
-            self._begin_stop(Outcome(0), now_s, asked=True)
-        elif self._stop_asked and self._stop and not self._stop.asked:
-            self._stop.hurry(now_s)
-        self._stop_asked = self._kill_asked = False
+        elif self._stop_asked:
+            self._stop_asked = False
+            if self._stop is None:
+                log.info("stop_asked")
+                self._begin_stop(Outcome(0), now_s, asked=True)
+            elif not self._stop.asked:
+                self._stop.hurry(now_s)
 
     def _begin_stop(self, outcome: Outcome, now_s: float, *, asked: bool = False, drain: bool = True) -> None:
         """Stop everything in order; a later reason does not replace an earlier one."""

@@ -27,7 +27,7 @@ LOOK_EVERY_S: Final = 0.25
 MESSAGES_AT_ONCE_MAX: Final = 200
 JOINERS: Final = "\u200c\u200d"
 """Invisible letters that Persian, Hindi and others are written with."""
-_OVER: Final = ("retrying", "refused", "lost", "ended", "drained")
+_OVER: Final = ("retrying", "refused", "ended", "drained")
 
 
 def run(settings: Settings, *, until_end: bool) -> int:
@@ -137,9 +137,7 @@ class Captions:
         reason = clean(session.reason)
         self.are_over = session.event == "drained"
         match session.event:
-            case "connecting":
-                self._note = "connecting"
-            case "retrying" | "refused" | "lost":
+            case "retrying" | "refused":
                 what = "the service refuses" if session.event == "refused" else "no connection"
                 again = f", again in {session.retry_in_s:.0f} s" if session.retry_in_s is not None else ""
                 self._note = f"{what}{again}" + (f": {reason}" if reason else "")

@@ -29,6 +29,8 @@ class Room:
         self.messages: list[Message] = []
         self.settings = settings
         self.error: BaseException | None = None
+        self.drained: bool | None = None
+        """What the loop gave at its end."""
         self._sockets: Any = (
             FramesIn(settings.frames_endpoint),
             TurnsOut(settings.turns_endpoint),
@@ -48,7 +50,7 @@ class Room:
             self._made.append(transcriber)
             self._ready.set()
             try:
-                transcriber.run(self._stop)
+                self.drained = transcriber.run(self._stop)
             except BaseException as error:
                 self.error = error
             finally:

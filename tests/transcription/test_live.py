@@ -38,7 +38,7 @@ def wire() -> Wire:
 @pytest.fixture
 def live(wire: Wire) -> Live:
     session: Any = wire
-    live = Live(session)
+    live = Live(session, has_partials=True)
     turns: Any = object()
     live.turns = turns
     live.begin(NOW_S, "a-model")
@@ -106,8 +106,12 @@ def test_old_sound_without_a_turn_is_safe_and_with_an_open_one_is_not(live: Live
     """What the service has not even received cannot have been heard."""
     for frame in frames(1_000, paced=True):
         live.clock.sent(frame)
-    assert live.wordless_before_ms() == 50_000 - WORDLESS_MS_MAX
+    assert live.wordless_before_ms() is None
     live.taken_ms = 35_000
     assert live.wordless_before_ms() == 35_000 - WORDLESS_MS_MAX
-    live.turn_is_open = True
+    live.taken_ms = 60_000
+    assert live.wordless_before_ms() == 50_000 - WORDLESS_MS_MAX
+    live.has_partials = False
+    assert live.wordless_before_ms() is None
+    live.has_partials, live.turn_is_open = True, True
     assert live.wordless_before_ms() is None

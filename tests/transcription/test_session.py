@@ -9,7 +9,7 @@ import pytest
 
 from minuted.config import StreamingSession
 from minuted.transcription.reconnect import Failure, Verdict, judge
-from minuted.transcription.session import Closed, Opened, Session, parameters_of
+from minuted.transcription.session import Closed, Opened, Session, harmless, parameters_of
 from minuted.transcription.session import Service as Where
 from simulator import MALFORMED, Fault, Service
 from simulator.coded import compose
@@ -217,6 +217,12 @@ def test_a_proxy_is_not_asked_the_way_to_this_machine(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with Service() as service:
         hear(service).next("Begin")
+
+
+def test_an_errors_text_tells_no_password_and_no_query() -> None:
+    """It goes to the log, to the status and to whoever subscribes."""
+    text = "http://user:pw@proxy:1 isn't valid; wss://host/v3/ws?token=abc&x=1 isn't either"
+    assert harmless(text) == "http://proxy:1 isn't valid; wss://host/v3/ws isn't either"
 
 
 def test_nothing_is_posted_after_the_end(hear: Callable[..., Heard]) -> None:

@@ -100,6 +100,7 @@ def test_a_jump_in_the_sound_stays_in_the_words_times(make_room: Callable) -> No
     with Service() as service:
         room = make_room(service)
         room.play(first)
+        room.wait_for(lambda: room.finals)
         away = 1200
         room.skip(away)
         room.play(second)
@@ -110,6 +111,36 @@ def test_a_jump_in_the_sound_stays_in_the_words_times(make_room: Callable) -> No
     said_ms = last.meeting_started_at_ms + last.words[0].start_ms - FIRST_MS
     assert said_ms == length_ms + second.words[0].start_ms
     assert len({turn.meeting_id for turn in room.finals}) == 1
+    (gap,) = room.gaps
+    assert (gap.reason, gap.seq, gap.meeting_id) == ("not-captured", 2, last.meeting_id)
+    assert gap.end_ms - gap.start_ms == away * 50
+    assert gap.meeting_started_at_ms + gap.end_ms - FIRST_MS == length_ms
+
+
+def test_what_is_thrown_away_while_the_service_is_away_is_declared(make_room: Callable) -> None:
+    """Sound that nobody will ever hear is told of, not hidden."""
+    service = Service()  # nobody listens
+    room = make_room(service, "[journal]\nmemory_s_max = 10")
+    room.play(compose(1, tail_ms=20_000))
+    room.wait_for(lambda: room.gaps)
+    with service:
+        room.end()
+    (gap,) = room.gaps
+    lost_s = room.transcriber.status()["dropped_s"]
+    assert gap.reason == "overflow"
+    assert (gap.end_ms - gap.start_ms) / 1000 == lost_s > 5
+
+
+def test_a_stop_is_given_up_when_the_service_stays_away(make_room: Callable) -> None:
+    """Who supervises this process alone must not wait for a network."""
+    service = Service()
+    room = make_room(service)
+    room.play(compose(1))
+    room.wait_for(lambda: "retrying" in room.session_events)
+    room.transcriber.drain()
+    room.close()
+    service.close()
+    assert room.drained is False
 
 
 def test_a_long_silence_begins_a_new_meeting(make_room: Callable) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from minuted.config import ConfigError, Settings
+from minuted.config import LOOPBACK, ConfigError, Settings
 from minuted.control import ControlServer
 from minuted.engine.recogniser import Model
 from minuted.engine.server import Server
@@ -17,7 +17,6 @@ from minuted.runtime import notify, signals
 
 log = structlog.get_logger(__name__)
 
-LOOPBACK: Final = "127.0.0.1"
 CLOSE_S_MAX: Final = 6.0
 """What the open sessions may take to say goodbye."""
 
@@ -54,7 +53,9 @@ async def _serve(settings: Settings) -> int:
 
 async def _open(server: Server, settings: Settings) -> None:
     place = urlsplit(settings.engine.url)
-    host = place.hostname or LOOPBACK
+    host = place.hostname or LOOPBACK[0]
+    if host not in LOOPBACK:
+        raise ConfigError(f"engine.url: the local engine listens on this machine alone, not on {host}")
     try:
         await server.open(host, place.port or 0)
     except OSError as error:

@@ -10,13 +10,13 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 
-def set_up(stage: str, room: str = "") -> None:
+def set_up(stage: str, room: str = "", *, least: str = "info") -> None:
     """Send our own and other libraries' log lines to stderr, each marked with its stage and room.
 
-    MINUTED_LOG=debug in the environment shows more.
+    Lines below `least` are left out; MINUTED_LOG in the environment (debug, info …) says otherwise.
     """
     pretty = sys.stderr.isatty()
-    level = logging.getLevelNamesMapping().get(os.environ.get("MINUTED_LOG", "info").upper(), logging.INFO)
+    level = logging.getLevelNamesMapping().get(os.environ.get("MINUTED_LOG", least).upper(), logging.INFO)
 
     def mark(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         # Not by context variables: those do not reach a thread.

@@ -41,14 +41,13 @@ def run(settings: Settings) -> int:
         log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)
         notify.ready(f"ready, {settings.service}")
         try:
-            transcriber.run(stop)
+            return 0 if transcriber.run(stop) else 1
         finally:
             notify.stopping()
             control.close()
             # Subscribers get what is on its way to them.
             turns.close(linger_ms=1000)
             journal.close()
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ class Backlog:
     def __init__(self, seconds_max: float) -> None:
         self.frames_max = int(seconds_max * 1000 / FRAME_MS)
         self.dropped = 0
-        """Frames that went because the bound was reached: their words are lost."""
+        """Frames that went unsent because the bound was reached: their words are lost."""
         self._frames: deque[AudioFrame] = deque()
         self._sent = 0  # how many of them the present session has had
         self._last_number = -1
         self._shift = 0
 
-    def append(self, frame: AudioFrame) -> int:
-        """Take the next frame; give how many old ones had to go for it."""
+    def append(self, frame: AudioFrame) -> AudioFrame | None:
+        """Take the next frame; give the one that had to go for it without having been sent."""
         number = frame.number + self._shift
         if number <= self._last_number:
             # Capture began anew under a clock that was set back: sound time goes on regardless.
@@ -31,13 +31,14 @@ class Backlog:
             number = self._last_number + 1
         self._last_number = number
         self._frames.append(frame if not self._shift else replace(frame, number=number))
-        dropped = 0
-        while len(self._frames) > self.frames_max:
-            self._frames.popleft()
-            self._sent = max(0, self._sent - 1)
-            dropped += 1
-        self.dropped += dropped
-        return dropped
+        if len(self._frames) <= self.frames_max:
+            return None
+        oldest = self._frames.popleft()
+        if self._sent:
+            self._sent -= 1
+            return None
+        self.dropped += 1
+        return oldest
 
     @property
     def newest(self) -> AudioFrame:

@@ -23,7 +23,7 @@ It tells of a turn in every pause of 100 ms, and at the latest each 3 s; not eve
 class Live:
     """A session and what belongs to it alone. Used from the loop's thread."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, has_partials: bool) -> None:
         self.session = session
         self.clock = SessionClock()
         self.turns: Turns | None = None  # from Begin on
@@ -32,6 +32,7 @@ class Live:
         self.taken_ms = 0
         """How much sound the service says it has received: its heartbeats tell."""
         self.turn_is_open = False
+        self.has_partials = has_partials
         self.terminating = False
         self._pace = Pace(time.monotonic())
         self._had_room_s = time.monotonic()
@@ -68,7 +69,8 @@ class Live:
 
     def wordless_before_ms(self) -> int | None:
         """Give the sound time before which there surely were no words that are still to come; or None."""
-        heard_ms = min(self.clock.sent_ms, self.taken_ms or self.clock.sent_ms)
-        if self.turn_is_open or heard_ms <= WORDLESS_MS_MAX:
+        # Without its heartbeat nobody knows that the service listens, without partials that nobody speaks.
+        heard_ms = min(self.clock.sent_ms, self.taken_ms)
+        if self.turn_is_open or not self.has_partials or heard_ms <= WORDLESS_MS_MAX:
             return None
         return self.clock.end_ms(heard_ms - WORDLESS_MS_MAX)

@@ -5,10 +5,11 @@ the reading thread without a word; a close with code 1000 raises no event; a dea
 after 30 to 50 s; `disconnect` may block for 16 s; the sending queue has no bound.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from assemblyai.streaming.v3.models import ErrorEvent
 from pydantic import ValidationError
 from websockets.sync.client import connect
 
-from minuted.config import StreamingSession
+from minuted.config import LOOPBACK, StreamingSession
 from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ
 from minuted.transcription.reconnect import Failure
 
@@ -39,7 +40,6 @@ TERMINATE_TIMEOUT_S: Final = 60.0
 """Terminate follows all the audio that is queued; the local engine may have 40 s of it."""
 PING_INTERVAL_S: Final = 2.0
 PING_TIMEOUT_S: Final = 4.0
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 QUEUED_MS_MAX: Final = 2000
 """Audio in the SDK's sending queue beyond which no more is put there."""
 
@@ -224,7 +224,7 @@ class Session:
             if self.is_over:
                 return
             self.is_over = True
-        self._post(self, Closed(failure))
+        self._post(self, Closed(replace(failure, text=harmless(failure.text))))
         self.abandon()
 
     def _terminate(self) -> None:
@@ -238,6 +238,11 @@ class Session:
     def _disconnect(self) -> None:
         if self._client:
             self._client.disconnect()
+
+
+def harmless(text: str) -> str:
+    """Take names, passwords and queries out of the addresses in an error's text: it goes into the log."""
+    return re.sub(r"\?\S*", "", re.sub(r"//[^/@\s]*@", "//", text))
 
 
 class _Client(StreamingClient):

@@ -21,9 +21,10 @@ from minuted import messages
 from minuted.bus import FramesIn, Poller, Wakeup
 from minuted.config import ConfigError, Settings
 from minuted.control import status_of
-from minuted.messages import FRAME_MS, AudioEnd, Turn
+from minuted.messages import FRAME_MS, AudioEnd, Gap, Turn
 from minuted.transcription.backlog import Backlog
 from minuted.transcription.clock import Stretches
+from minuted.transcription.holes import Hole, Holes
 from minuted.transcription.live import Live
 from minuted.transcription.meetings import Meeting, meeting_at
 from minuted.transcription.publisher import Publisher
@@ -77,8 +78,7 @@ class Transcriber:
         self._endpoint = threading.Event()
         self._end_received = False
         self._last_frame_s: float | None = None
-        self._dropped = 0  # since that was last told
-        self._dropped_told_s = 0.0
+        self._holes = Holes()
         self._recorded = False
         self._paced = True
         self._state: Literal["idle", "connecting", "live", "retrying", "refused", "drained"] = "idle"
@@ -128,15 +128,22 @@ class Transcriber:
 
     # The loop.
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set and everything is drained.
+    def run(self, stop: threading.Event) -> bool:
+        """Work until `stop` is set and everything is drained; False when that took too long.
 
+        After `stop_timeout_s` it is given up; at once, when a supervisor has asked for it in vain before.
         Raises ConfigError when the service refuses a recording's key or parameters for good, and
         OSError or sqlite3.Error when the journal cannot be written.
         """
+        give_up_s = float("inf")
         while not (stop.is_set() and self._drained.is_set()):
-            if stop.is_set():
+            if stop.is_set() and give_up_s == float("inf"):
+                asked_before = self._drain.is_set()
+                give_up_s = time.monotonic() + (0 if asked_before else self._settings.stop_timeout_s)
                 self._drain.set()
+            if time.monotonic() >= give_up_s:
+                log.error("not_drained", backlog_s=self._backlog.held_ms / 1000, reason=self._failure)
+                return False
             poller = self._poller_full if self._is_full else self._poller
             poller.wait(TICK_S)
             self._wakeup.clear()
@@ -147,6 +154,7 @@ class Transcriber:
             self._send(now_s)
             self._finish_if_drained(now_s)
             self._publisher.tick(now_s, _epoch_ms())
+        return True
 
     @property
     def _is_full(self) -> bool:
@@ -154,26 +162,48 @@ class Transcriber:
         limit_ms = self._backlog.frames_max * FRAME_MS
         if not self._paced:
             limit_ms = min(limit_ms, UNPACED_HELD_MS_MAX)
-        return self._recorded and self._backlog.held_ms >= limit_ms
+        return self._recorded and self._backlog.unsent_ms > 0 and self._backlog.held_ms >= limit_ms
 
     def _take_frames(self) -> None:
         while not self._is_full and (message := self._frames.receive()):
             self._last_frame_s = time.monotonic()
             if isinstance(message, AudioEnd):
                 self._end_received = True
+                self._holes.end()
                 continue
             self._end_received = False
             self._recorded = message.source != "microphone"
             self._paced = message.paced
-            self._dropped += self._backlog.append(message)
-            self._stretches.received(self._backlog.newest)
+            lost = self._backlog.append(message)
+            newest = self._backlog.newest
+            self._stretches.received(newest)
+            if lost:
+                self._holes.lose(lost, self._last_frame_s)
+            if hole := self._holes.come(newest.number):
+                self._declare(hole)
             if self._state == "drained":
                 self._state = "idle"
                 self._drained.clear()
+        if hole := self._holes.take(time.monotonic()):
+            self._declare(hole)
 
-        if self._dropped and self._last_frame_s and self._last_frame_s - self._dropped_told_s >= 1:
-            log.error("frames_dropped", count=self._dropped, reason="backlog full", intentional=False)
-            self._dropped, self._dropped_told_s = 0, self._last_frame_s
+    def _declare(self, hole: Hole) -> None:
+        """Record a stretch of which there will be no words."""
+        start_ms, end_ms = hole.from_number * FRAME_MS, hole.to_number * FRAME_MS
+        known = self._meeting if self._meeting and self._meeting.sound_ms <= start_ms else None
+        origin_ms = known.sound_ms if known else start_ms
+        offset_ms = self._stretches.at(start_ms).wall_offset_ms
+        log.error("gap", reason=hole.reason, duration_s=(end_ms - start_ms) / 1000)
+        self._publisher.record(
+            Gap(
+                room=self._settings.room,
+                meeting_id=known.id if known else "",
+                meeting_started_at_ms=known.started_at_ms if known else start_ms + offset_ms,
+                start_ms=start_ms - origin_ms,
+                end_ms=end_ms - origin_ms,
+                reason=hole.reason,
+            )
+        )
 
     def _take_events(self) -> None:
         while True:
@@ -196,8 +226,11 @@ class Transcriber:
         elif self._backlog.held_ms and now_s >= self._connect_at_s:
             self._state = "connecting"
             self._backlog.rewind()
-            parameters = parameters_of(self._settings.session, local=self._settings.service == "local")
-            self._live = Live(Session(self._find_service, parameters, self._post))
+            asked = self._settings.session
+            parameters = parameters_of(asked, local=self._settings.service == "local")
+            has_partials = asked.include_partial_turns is not False and not asked.redact_pii
+            session = Session(self._find_service, parameters, self._post)
+            self._live = Live(session, has_partials=has_partials)
 
     def _find_service(self) -> Service:
         """Say where to connect to and as whom; called on the session's own thread, may wait."""
@@ -302,7 +335,8 @@ class Transcriber:
         self._meeting = self._meeting.heard_until(end_ms)
         record = self._publisher.record(turn, {"meeting": self._meeting.to_state()})
         self._finals += 1
-        self._backlog.release(end_ms)
+        if turn.words:  # without them nobody knows where it ended
+            self._backlog.release(end_ms)
         assert isinstance(record, Turn)
         return record
 
