@@ -24,7 +24,6 @@ DONE: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 BAD_CONFIGURATION: Final = 78
-INTERRUPTED: Final = 130
 LOG_BYTES_MAX: Final = 10_000_000
 """A log that `run --watch` finds longer is kept once, as minuted.log.1, and a new one is begun."""
 WATCH_END_S: Final = 1.0
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _report(str(error), FAILED)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return FAILED
     return status
 
 
