@@ -71,7 +71,7 @@ class Engine:
     """A folder with another Moonshine model for the local engine; unset: the tiny English one."""
     model_arch: Literal["tiny", "base", "tiny-streaming", "small-streaming", "medium-streaming"] = "tiny"
     """The kind of model in model_dir."""
-    update_interval_s: float = 0.5
+    update_interval_s: float = 1.0
     """How often the local engine refreshes a partial turn; see README for what it costs."""
 
 

@@ -190,6 +190,7 @@ class Ear:
             maxlen=math.ceil(MEMORY_MS * rate_hz / 1000 / self._piece_samples)
         )
         self._memory.append(np.zeros(rate_hz, np.float32))
+        self._unheard: list[Samples] = []
         self._pace = Pace(interval_s, time.monotonic())
         with model.lock:
             self._stream = model.stream()
@@ -246,7 +247,7 @@ class Ear:
 
     def _add(self, samples: Samples) -> None:
         self._stream.add(samples, self._rate_hz)
-        self._memory.append(samples)
+        self._unheard.append(samples)
         self._added_samples += len(samples) * RATE_HZ // self._rate_hz
         self._pace.add(len(samples) * 1000 / self._rate_hz, float(np.sqrt(np.mean(samples * samples))))
 
@@ -259,6 +260,8 @@ class Ear:
             inside_s = time.monotonic()
             lines = self._changed(self._stream.look(), stopped=False)
             self._model.looks_s += time.monotonic() - inside_s
+            self._memory.extend(self._unheard)
+            self._unheard.clear()
             in_stream = self._added_samples - self._origin_samples
             heard_samples = self._origin_samples + in_stream - in_stream % HOP
             self.heard_ms = max(self.heard_ms, _ms(heard_samples))
