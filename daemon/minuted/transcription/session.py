@@ -22,7 +22,6 @@ from assemblyai.streaming.v3 import (
     StreamingClientOptions,
     StreamingEvents,
     StreamingParameters,
-    StreamingSessionParameters,
     WarningEvent,
 )
 from assemblyai.streaming.v3.models import ErrorEvent
@@ -133,11 +132,6 @@ class Session:
         """End the current turn now."""
         if self._client:
             self._client.force_endpoint()  # type: ignore[no-untyped-call]  # the SDK's
-
-    def configure(self, changes: StreamingSessionParameters) -> None:
-        """Change what the model lets change in mid-session."""
-        if self._client:
-            self._client.set_params(changes)
 
     def terminate(self) -> None:
         """Ask for the last turn and the end; Termination is posted, or Closed when it does not come."""
