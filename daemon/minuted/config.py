@@ -71,6 +71,10 @@ class Engine:
     """A folder with another Moonshine model for the local engine; unset: the tiny English one."""
     model_arch: Literal["tiny", "base", "tiny-streaming", "small-streaming", "medium-streaming"] = "tiny"
     """The kind of model in model_dir."""
+    sessions_max: int = 2
+    """Sessions open at once: 2 catch up with an outage behind the live one; 1 works it off first."""
+    live_first_s: float = 5.0
+    """A break longer than this is caught up with behind the live session; a shorter one within it."""
     update_interval_s: float = 1.0
     """How often the local engine refreshes a partial turn; see README for what it costs."""
 
@@ -87,8 +91,14 @@ class Meeting:
 class Journal:
     """What is kept until it is safe."""
 
+    audio: Literal["disk", "memory"] = "disk"
+    """Where sound waits until its words are safe. "memory": not on the disk; a killed process loses it."""
+    audio_hours_max: float = 12.0
+    """Hours of sound kept on the disk while the service is away (120 MB each); the oldest goes first."""
     memory_s_max: float = 600.0
-    """Seconds of audio kept in memory while the service is away (32 kB a second); the oldest goes first."""
+    """With audio = "memory": seconds of sound kept (32 kB each); the oldest goes first."""
+    turns_days: float = 90.0
+    """Days for which finals, revisions and gaps can be replayed; what a sink still lacks is kept longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +293,10 @@ def validate(settings: Settings) -> None:
         ("stop_timeout_s", settings.stop_timeout_s, 1, 3600),
         ("meeting.gap_min", settings.meeting.gap_min, 0.1, 24 * 60),
         ("journal.memory_s_max", settings.journal.memory_s_max, 10, 12 * 3600),
+        ("journal.audio_hours_max", settings.journal.audio_hours_max, 0.05, 24 * 7),
+        ("journal.turns_days", settings.journal.turns_days, 1, 3650),
+        ("engine.sessions_max", settings.engine.sessions_max, 1, 8),
+        ("engine.live_first_s", settings.engine.live_first_s, 1, 3600),
         ("engine.update_interval_s", settings.engine.update_interval_s, 0.1, 5),
     ):
         if not low <= value <= high:
