@@ -95,7 +95,10 @@ def growth_mb(samples: list[tuple[float, float]]) -> float:
 def play(folder: Path, recording: Path, *, tell: bool) -> tuple[dict[str, list[tuple[float, float]]], int]:
     """Play the recording through all processes; give the memory each had over the turns, and the sessions."""
     config = folder / "minuted.toml"
-    with Process(options={"session_s": SESSION_S, "pace_slack_s": None, "heartbeat_s": 0.1}) as service, ExitStack() as stages:
+    with (
+        Process(options={"session_s": SESSION_S, "pace_slack_s": None, "heartbeat_s": 0.1}) as service,
+        ExitStack() as stages,
+    ):
         config.write_text(
             f'room = "boardroom"\nstate_dir = "{folder}/state"\nruntime_dir = "{folder}"\nsink_dirs = []\n'
             f'[capture]\nsource = "{recording}"\npace = "fast"\n'
