@@ -20,6 +20,7 @@ import tenacity
 from minuted.journal.cursor import Cursor, DeadLetter, encoded
 from minuted.messages import Gap, MalformedMessageError, Record, Turn, from_map
 from minuted.runtime import notify
+from minuted.runtime.kill_points import reached
 from minuted.sink import Reject, Retry, Sink
 
 from .following import Position
@@ -123,6 +124,7 @@ class Runner:
         """Work until `stop` is set and all is delivered; give the exit status."""
         if not self._insist(self._sink.open, None):
             return self._conclude(done=self._subscription.finished)
+        reached("checkpoint-restored")
         try:
             done = self._work()
         finally:
@@ -145,6 +147,7 @@ class Runner:
 
     def _deliver(self, record: Record, seq: int) -> bool:
         """Have a record delivered or put aside, and move the cursor; False when that was given up."""
+        reached("record-received")
         try:
             delivered = self._insist(method_for(self._sink, record), record)
         except Reject as error:
@@ -154,7 +157,9 @@ class Runner:
             log.error("record_rejected", sink=self._sink.name, seq=seq, reason=reason)
             return True
         if delivered:
+            reached("record-written")
             self._cursor.advance(seq, self._checkpoint)
+            reached("cursor-moved")
             self._status.delivered += 1
         return delivered
 
