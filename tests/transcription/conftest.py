@@ -10,8 +10,11 @@ import pytest
 
 from minuted.bus import FramesIn, FramesOut, ReplayServer, TurnsIn, TurnsOut
 from minuted.config import Settings
+from minuted.journal.audio_writer import AudioWriter
+from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
 from minuted.messages import AudioEnd, AudioFrame, Gap, Message, Session, Turn
+from minuted.transcription.intake import intake_of
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.transcriber import Transcriber
 from simulator import Service
@@ -41,12 +44,15 @@ class Room:
         self._made: list[Transcriber] = []
         self._stop = threading.Event()
         self._subscriber = TurnsIn(settings.turns_endpoint)
+        on_disk = settings.journal.audio == "disk"
+        self._writer = AudioWriter(Folder(settings.state_dir / "audio"), hours_max=1) if on_disk else None
         self._frames = FramesOut(settings.frames_endpoint)
         self._next_number = FIRST
 
         def work() -> None:
             journal = TurnJournal(settings.state_dir / "turns.db")
-            transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal))
+            intake = intake_of(settings, frames, journal)
+            transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal), intake)
             self._made.append(transcriber)
             self._ready.set()
             try:
@@ -72,8 +78,16 @@ class Room:
                 source=source,
                 paced=paced,
             )
-            assert self._frames.send(frame, wait_s=WAIT_S_MAX)
+            self._send(frame)
             self._next_number += 1
+
+    def _send(self, message: AudioFrame | AudioEnd) -> None:
+        """As capture does: the journal first, and then it need not wait."""
+        if self._writer:
+            self._writer.append(message)
+            self._frames.send(message)
+        else:
+            assert self._frames.send(message, wait_s=WAIT_S_MAX)
 
     def skip(self, frames: int) -> None:
         """Leave out frames, as a capture that was away."""
@@ -81,11 +95,11 @@ class Room:
 
     def retry_now(self) -> None:
         """Spare the test the minute until the next try."""
-        self.transcriber._connect_at_s = 0.0
+        self.transcriber._lanes.connect_at_s = 0.0
 
     def end(self) -> None:
         """Say that capture is over and have everything drained."""
-        assert self._frames.send(AudioEnd(next_number=self._next_number, reason="drained"), wait_s=WAIT_S_MAX)
+        self._send(AudioEnd(next_number=self._next_number, reason="drained"))
         self.transcriber.drain()
         self.wait_for(lambda: "drained" in self.session_events or self.error)
         if self.error:
@@ -126,6 +140,8 @@ class Room:
         self.transcriber.drain()
         self._thread.join(WAIT_S_MAX)
         assert not self._thread.is_alive()
+        if self._writer:
+            self._writer.close()
         for socket in (self._subscriber, self._frames, *self._sockets):
             socket.close()
 

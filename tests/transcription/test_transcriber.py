@@ -120,7 +120,7 @@ def test_a_jump_in_the_sound_stays_in_the_words_times(make_room: Callable) -> No
 def test_what_is_thrown_away_while_the_service_is_away_is_declared(make_room: Callable) -> None:
     """Sound that nobody will ever hear is told of, not hidden."""
     service = Service()  # nobody listens
-    room = make_room(service, "[journal]\nmemory_s_max = 10")
+    room = make_room(service, "[journal]\naudio = 'memory'\nmemory_s_max = 10")
     room.play(compose(1, tail_ms=20_000))
     room.wait_for(lambda: room.gaps)
     with service:
@@ -246,7 +246,7 @@ def test_silence_that_nobody_confirms_is_not_kept_for_ever(make_room: Callable) 
     """Not every model confirms silence; what had no words in half a minute has none."""
     quiet = compose(1, words=(1, 1), lead_in_ms=44_000, tail_ms=1000)
     with Service(signals=False) as service:
-        room = make_room(service, "[journal]\nmemory_s_max = 40")
+        room = make_room(service, "[journal]\naudio = 'memory'\nmemory_s_max = 40")
         room.play(quiet, source="talk.wav", paced=False)
         room.end()
     assert room.words == [word.text for word in quiet.words]
@@ -260,7 +260,7 @@ def test_audio_is_never_sent_faster_than_the_service_allows(make_room: Callable)
         room = make_room(service)
         room.play(recording, paced=True)
         room.end()
-        assert len(service.sessions) == 1
+        assert [session.close_code for session in service.sessions] == [1000, 1000]
     assert room.words == [word.text for word in recording.words]
 
 

@@ -57,6 +57,12 @@ class TurnJournal:
         self.first_seq = self.first_seq or self.last_seq
         return numbered
 
+    def keep(self, state: Mapping[str, Any]) -> None:
+        """Store `state` without a record."""
+        with self._transaction():
+            for key, value in state.items():
+                self._put(key, value)
+
     def page(self, from_seq: int, limit: int = PAGE_MAX) -> list[dict[str, Any]]:
         """Give up to `limit` records from `from_seq` on, as maps, in order."""
         rows = self._database.execute(

@@ -10,6 +10,7 @@ from minuted.config import ConfigError, Settings, require_credentials
 from minuted.control import ControlServer, done
 from minuted.journal.turns import TurnJournal
 from minuted.runtime import notify, signals
+from minuted.transcription.intake import intake_of
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.transcriber import Transcriber
 
@@ -28,7 +29,8 @@ def run(settings: Settings) -> int:
         ReplayServer(settings.replay_endpoint) as replay,
     ):
         journal = TurnJournal(settings.state_dir / "turns.db")
-        transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal))
+        intake = intake_of(settings, frames, journal)
+        transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal), intake)
         stop = signals.stop_event(on_stop=transcriber.wake)
         control = ControlServer(
             settings.control_endpoint("transcription"),

@@ -7,8 +7,9 @@ time jumps where capture missed something, and every session begins at 0 again.
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from minuted.messages import FRAME_MS, AudioFrame
 
@@ -16,6 +17,8 @@ CLOCK_SET_MS: Final = 1000
 """A wall clock that differs by so much from what the sound says was set."""
 STRETCHES_MAX: Final = 1000
 """Stretches remembered; a word older than that many jumps counts from the oldest."""
+STRETCHES_KEPT: Final = 50
+"""Stretches that a new process is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,10 @@ class Stretch:
 class Stretches:
     """Remembers where the sound of late began, by source and jump."""
 
-    def __init__(self) -> None:
-        self._stretches: deque[Stretch] = deque(maxlen=STRETCHES_MAX)
-        self._next_number = -1
+    def __init__(self, state: Iterable[Mapping[str, Any]] = (), next_number: int = -1) -> None:
+        """Go on from what `to_state` gave another process, whose next frame was to be `next_number`."""
+        self._stretches: deque[Stretch] = deque((Stretch(**kept) for kept in state), STRETCHES_MAX)
+        self._next_number = next_number
 
     def received(self, frame: AudioFrame) -> None:
         """Note the next frame, in the order of their numbers."""
@@ -43,6 +47,10 @@ class Stretches:
             self._stretches.append(Stretch(sound_ms, frame.source, offset_ms))
         self._next_number = frame.number + 1
 
+    def to_state(self) -> list[dict[str, Any]]:
+        """Give the stretches that another process may still have to know."""
+        return [asdict(stretch) for stretch in list(self._stretches)[-STRETCHES_KEPT:]]
+
     def _is_other(self, source: str, offset_ms: int) -> bool:
         newest = self._stretches[-1]
         # A clock that was set makes no jump in the sound; a recording is one stretch whatever the clock does.
@@ -50,7 +58,9 @@ class Stretches:
         return source != newest.source or was_set
 
     def at(self, sound_ms: int) -> Stretch:
-        """Give the stretch that `sound_ms` lies in. At least one frame must have been received."""
+        """Give the stretch that `sound_ms` lies in: the oldest, for what is before it."""
+        if not self._stretches:
+            return Stretch(0, "microphone", 0)  # frames are numbered by the time of day
         later = bisect_right(self._stretches, sound_ms, key=lambda stretch: stretch.sound_ms)
         return self._stretches[max(0, later - 1)]
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from minuted.bus import ReplayServer, TurnsOut
 from minuted.journal.turns import PAGE_MAX, TurnJournal
-from minuted.messages import VERSION, Heartbeat, Message, Record
+from minuted.messages import VERSION, Gap, Heartbeat, Message, Record
+from minuted.runtime.kill_points import reached
 
 HEARTBEAT_S = 1.0
 REPLAYS_PER_TICK_MAX = 4
@@ -27,6 +28,10 @@ class Publisher:
     def record(self, record: Record, state: Mapping[str, Any] | None = None) -> Record:
         """Commit a final, revision or gap, with `state` in the same transaction; then publish it."""
         committed = self.journal.commit(record, state)
+        if isinstance(committed, Gap):
+            reached("gap-committed")
+        else:
+            reached("turn-committed")
         self.turns.publish(committed)
         return committed
 

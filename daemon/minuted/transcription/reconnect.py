@@ -84,11 +84,12 @@ _WAIT_S_MAX: Final = {
 class Backoff:
     """Says how long to wait before the next session: exponential with jitter, by the kind of failure."""
 
-    def __init__(self) -> None:
+    def __init__(self, reached_s: deque[float] | None = None) -> None:
+        """`reached_s` is shared with another one whose failures count towards the same limit."""
         self.attempts = 0
         """Failures in a row."""
         self._verdict: Verdict | None = None
-        self._reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
+        self._reached_s = deque(maxlen=SESSIONS_PER_MINUTE_MAX) if reached_s is None else reached_s
 
     def wait_s(self, failure: Failure, now_s: float, *, lasted_s: float = 0) -> float:
         """Give the seconds to wait after `failure` of a session that was open for `lasted_s`."""

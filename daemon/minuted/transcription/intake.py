@@ -1,0 +1,275 @@
+"""Sound as it comes in, once and in order: from the audio journal, or from the socket into memory."""
+
+from collections import deque
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from minuted.bus import FramesIn
+from minuted.config import Settings
+from minuted.journal.audio_reader import AudioReader, Cursor
+from minuted.journal.folder import Folder
+from minuted.journal.turns import TurnJournal
+from minuted.messages import FRAME_MS, AudioEnd, AudioFrame, AudioGap
+from minuted.transcription.clock import Stretches
+from minuted.transcription.holes import Hole
+
+RECORDS_MAX: Final = 1000
+"""Taken in at once; the loop has other things to do in between."""
+UNPACED_FRAMES_MAX: Final = 1200
+"""In memory, an unpaced recording waits in capture beyond this: a minute."""
+
+
+class Frames(Protocol):
+    """A place in the sound that moves on."""
+
+    def peek(self) -> AudioFrame | None:
+        """Give the frame it stands at, or None when there is none yet."""
+
+    def advance(self) -> None:
+        """Go on to the next."""
+
+    def close(self) -> None: ...
+
+
+class Intake:
+    """Where sound comes from. `take` is called often and takes in what is there."""
+
+    def __init__(self, state: dict[str, Any] | None) -> None:
+        """Go on from what `to_state` gave another process."""
+        self.next_number: int = state["next_number"] if state else -1
+        """The number after the newest frame; -1 before the first."""
+        self.has_ended: bool = state["has_ended"] if state else True
+        """Capture has said that no more will come for now."""
+        self.stretches = Stretches(state["stretches"] if state else (), self.next_number)
+        self.has_more = False
+        """There is more to be taken in than was taken."""
+        self.is_recording = False
+        self.is_paced = True
+        self._reason = ""
+
+    def to_state(self) -> dict[str, Any]:
+        """Give what another process must know, to go on without declaring a hole twice."""
+        return {
+            "next_number": self.next_number,
+            "has_ended": self.has_ended,
+            "stretches": self.stretches.to_state(),
+        }
+
+    def take(self, reached: int) -> list[Hole]:
+        """Take in what has come; give the holes found in it, without a reason where an end announced one.
+
+        `reached` is the number up to which a session has been sent what there is.
+        """
+        raise NotImplementedError
+
+    def is_full(self, reached: int) -> bool:
+        """Whether a recording has to wait."""
+        raise NotImplementedError
+
+    def frames(self, number: int) -> Frames:
+        """Read again from a frame on."""
+        raise NotImplementedError
+
+    def release(self, number: int) -> None:
+        """Everything before `number` is safe."""
+        raise NotImplementedError
+
+    def why_gone(self, number: int) -> str:  # noqa: ARG002
+        """Say why the frame `number` can no longer be read, though nobody has heard it."""
+        return "overflow"
+
+    @property
+    def first_number(self) -> int:
+        """The oldest frame that can still be read."""
+        raise NotImplementedError
+
+    def _come(self, frame: AudioFrame) -> Hole | None:
+        """Count a frame as the next; a jump is a hole."""
+        hole = None
+        if 0 <= self.next_number < frame.number:
+            reason = "" if self.has_ended else self._why_missing(self.next_number)
+            hole = Hole(self.next_number, frame.number, reason)
+        self.has_ended, self._reason = False, ""
+        self.is_recording = frame.source != "microphone"
+        self.is_paced = frame.paced
+        self.stretches.received(frame)
+        self.next_number = frame.number + 1
+        return hole
+
+    def _skip(self, gap: AudioGap) -> Hole | None:
+        """Take what capture says of sound there is none of; an empty gap tells why a hole is to come."""
+        begins = max(gap.from_number, self.next_number)
+        if gap.to_number <= begins:
+            self._reason = gap.reason
+            return None
+        self.next_number = gap.to_number
+        return Hole(begins, gap.to_number, gap.reason)
+
+    def _why_missing(self, number: int) -> str:  # noqa: ARG002  # its kinds look at it
+        """Say why the sound from `number` on is not there."""
+        return self._reason or "not-captured"
+
+
+class JournalIntake(Intake):
+    """Sound from the audio journal; the frames socket only says that there is more."""
+
+    def __init__(self, doorbell: FramesIn, reader: AudioReader, state: dict[str, Any] | None) -> None:
+        newest = reader.newest_number
+        if state and newest < 0:
+            # The journal is gone: whatever comes is new.
+            state = {**state, "next_number": -1, "has_ended": True}
+        elif state:
+            # What a power cut took was never stored: its numbers are given once more.
+            state = {**state, "next_number": min(state["next_number"], newest + 1)}
+        super().__init__(state)
+        self._doorbell = doorbell
+        self._reader = reader
+        self._cursor = reader.cursor(max(0, self.next_number))
+        self._corrupt = reader.corrupt
+
+    def take(self, reached: int) -> list[Hole]:  # noqa: ARG002  # nobody waits for it: the journal is large
+        for _ in range(RECORDS_MAX):
+            if self._doorbell.receive() is None:
+                break
+        holes: list[Hole] = []
+        for _ in range(RECORDS_MAX):
+            record = self._cursor.next()
+            if record is None:
+                self.has_more = False
+                return holes
+            if isinstance(record, AudioEnd):
+                self.has_ended = True
+            elif hole := self._skip(record) if isinstance(record, AudioGap) else self._come(record):
+                holes.append(hole)
+        self.has_more = True
+        return holes
+
+    def is_full(self, reached: int) -> bool:  # noqa: ARG002
+        """Capture itself sees how much the journal holds."""
+        return False
+
+    def frames(self, number: int) -> Frames:
+        return _JournalFrames(self._reader.cursor(number))
+
+    def release(self, number: int) -> None:
+        self._reader.release(number)
+
+    @property
+    def first_number(self) -> int:
+        return self._reader.first_number
+
+    def _why_missing(self, number: int) -> str:
+        corrupt, self._corrupt = self._corrupt, self._reader.corrupt
+        if self._reader.corrupt > corrupt:
+            return "damaged"
+        return "overflow" if number < self._reader.first_number else super()._why_missing(number)
+
+
+class _JournalFrames:
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._frame: AudioFrame | None = None
+
+    def peek(self) -> AudioFrame | None:
+        while self._frame is None and (record := self._cursor.next()):
+            if isinstance(record, AudioFrame):
+                self._frame = record
+        return self._frame
+
+    def advance(self) -> None:
+        self._frame = None
+
+    def close(self) -> None:
+        self._cursor.close()
+
+
+class MemoryIntake(Intake):
+    """Sound from the frames socket, kept in memory only: what a killed process held is lost.
+
+    Bounded: of a microphone the oldest frames go first; a recording is made to wait.
+    """
+
+    def __init__(self, socket: FramesIn, frames_max: int, state: dict[str, Any] | None) -> None:
+        super().__init__(state)
+        self._began_at = self.next_number
+        self._kept: deque[AudioFrame] = deque()
+        self._socket = socket
+        self._frames_max = frames_max
+        self._shift = 0
+
+    def take(self, reached: int) -> list[Hole]:
+        holes: list[Hole] = []
+        for _ in range(RECORDS_MAX):
+            if self.is_full(reached) or not (message := self._socket.receive()):
+                self.has_more = False
+                return holes
+            if isinstance(message, AudioEnd):
+                self.has_ended = True
+                continue
+            frame = self._numbered(message)
+            if hole := self._come(frame):
+                holes.append(hole)
+            self._kept.append(frame)
+            if len(self._kept) > self._frames_max:
+                self._kept.popleft()
+        self.has_more = True
+        return holes
+
+    def is_full(self, reached: int) -> bool:
+        # What has been sent and is still not safe must not hold up what would make it so.
+        limit = self._frames_max if self.is_paced else min(self._frames_max, UNPACED_FRAMES_MAX)
+        return self.is_recording and reached < self.next_number and len(self._kept) >= limit
+
+    def frames(self, number: int) -> Frames:
+        return _MemoryFrames(self._kept, number)
+
+    def release(self, number: int) -> None:
+        while self._kept and self._kept[0].number < number:
+            self._kept.popleft()
+
+    def why_gone(self, number: int) -> str:
+        return "restart" if number < self._began_at else super().why_gone(number)
+
+    @property
+    def first_number(self) -> int:
+        return self._kept[0].number if self._kept else max(0, self.next_number)
+
+    def _why_missing(self, number: int) -> str:
+        return "restart" if number == self._began_at else super()._why_missing(number)
+
+    def _numbered(self, frame: AudioFrame) -> AudioFrame:
+        """Have sound time go on where capture began anew under a clock that was set back."""
+        if (number := frame.number + self._shift) < self.next_number:
+            self._shift += self.next_number - number
+        return replace(frame, number=frame.number + self._shift) if self._shift else frame
+
+
+class _MemoryFrames:
+    def __init__(self, kept: deque[AudioFrame], number: int) -> None:
+        self._kept = kept
+        self._number = number
+
+    def peek(self) -> AudioFrame | None:
+        kept = self._kept
+        if not kept or kept[-1].number < self._number:
+            return None
+        # Without holes this is the place at once; each hole before it means a step back.
+        index = max(0, min(self._number - kept[0].number, len(kept) - 1))
+        while index and kept[index - 1].number >= self._number:
+            index -= 1
+        self._number = kept[index].number
+        return kept[index]
+
+    def advance(self) -> None:
+        self._number += 1
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def intake_of(settings: Settings, frames: FramesIn, journal: TurnJournal) -> Intake:
+    """Make the intake that `journal.audio` asks for, going on where the last process was."""
+    state = journal.state("intake")
+    if settings.journal.audio == "disk":
+        return JournalIntake(frames, AudioReader(Folder(settings.state_dir / "audio")), state)
+    return MemoryIntake(frames, int(settings.journal.memory_s_max * 1000 / FRAME_MS), state)

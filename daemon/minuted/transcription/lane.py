@@ -1,0 +1,123 @@
+"""A session and the stretch of sound it is there to hear: what it may be sent, and when it is dead."""
+
+import time
+from collections import deque
+from typing import Final
+
+from minuted.messages import FRAME_MS, AudioFrame
+from minuted.transcription.clock import SessionClock
+from minuted.transcription.intake import Frames
+from minuted.transcription.pace import LEAD_MS_MAX, Pace
+from minuted.transcription.pauses import Level, level_of
+from minuted.transcription.session import QUEUED_MS_MAX, Session
+from minuted.transcription.turns import Turns
+
+LEVELS_MAX: Final = 2400
+"""Frames whose level is remembered: two minutes, more than a final was ever late."""
+SILENT_S_MAX: Final = 7.0
+"""Without a word from a service that keeps the heartbeat it promised each 5 s: it is dead."""
+STUCK_S_MAX: Final = 5.0
+"""With the SDK's sending queue full for so long, the link is dead."""
+WORDLESS_MS_MAX: Final = 30_000
+"""Sound that the service has had for so long without beginning a turn had no words in it.
+
+It tells of a turn in every pause of 100 ms, and at the latest each 3 s; not every model confirms silence.
+"""
+SESSION_S_MAX: Final = 3 * 3600.0
+"""How long the service lets a session be. A clock that is wrong makes nonsense of what it tells."""
+
+
+class Lane:
+    """One session at work on one range. Used from the loop's thread."""
+
+    def __init__(
+        self, range_id: int, session: Session, frames: Frames, *, is_live: bool, has_partials: bool
+    ) -> None:
+        self.range_id = range_id
+        self.session = session
+        self.is_live = is_live
+        self.clock = SessionClock()
+        self.turns: Turns | None = None  # from Begin on
+        self.model = ""
+        self.began_s: float | None = None
+        self.expires_s = float("inf")
+        """When the service will end the session; `monotonic` seconds."""
+        self.taken_ms = 0
+        """How much sound the service says it has received: its heartbeats tell."""
+        self.turn_is_open = False
+        self.is_terminating = False
+        self.is_muted = False
+        """Another lane hears again what this one still has to say."""
+        self.has_sent_all = False
+        """All of a range with an end."""
+        self.levels: deque[Level] = deque(maxlen=LEVELS_MAX)
+        self._has_partials = has_partials
+        self._frames = frames
+        self._pace = Pace(time.monotonic())
+        self._had_room_s = time.monotonic()
+
+    @property
+    def sent_before(self) -> int:
+        """The number after the last frame it was sent; 0 before the first."""
+        return self.levels[-1].number + 1 if self.levels else 0
+
+    def begin(self, turns: Turns, model: str, expires_in_s: float, now_s: float) -> None:
+        """The service has said Begin."""
+        self.turns, self.model, self.began_s = turns, model, now_s
+        self.expires_s = now_s + (expires_in_s if 0 < expires_in_s <= SESSION_S_MAX else SESSION_S_MAX)
+        self._had_room_s = now_s
+        self._pace = Pace(now_s)
+
+    def start_at(self, range_id: int, frames: Frames) -> None:
+        """Hear another stretch instead; nothing has been sent yet."""
+        assert not self.clock.sent_ms
+        self._frames.close()
+        self.range_id, self._frames = range_id, frames
+
+    def send(self, end: int | None, now_s: float) -> None:
+        """Send what pace and queue allow, up to frame `end`."""
+        while (frame := self._frames.peek()) and (end is None or frame.number < end):
+            if not self._may_send(frame, now_s):
+                return
+            self.session.send(frame.pcm)
+            self.clock.sent(frame)
+            self.levels.append(level_of(frame.number, frame.pcm))
+            self._frames.advance()
+        self.has_sent_all = end is not None
+
+    def _may_send(self, frame: AudioFrame, now_s: float) -> bool:
+        if self.session.queued_ms >= QUEUED_MS_MAX:
+            return False
+        ahead = self.clock.sent_ms - self.taken_ms >= LEAD_MS_MAX
+        if not frame.paced and ahead and self.taken_ms:
+            return False
+        # An engine that does not say what it has taken gets an unpaced recording at this pace too.
+        return not (frame.paced or ahead) or self._pace.allows(FRAME_MS, now_s)
+
+    def watch(self, now_s: float) -> None:
+        """Have a dead session say so: the SDK alone would take up to 50 s."""
+        self.session.watch(now_s)
+        if self.turns is None or self.session.queued_ms < QUEUED_MS_MAX:
+            self._had_room_s = now_s
+        if self.taken_ms and now_s - self.session.last_heard_s > SILENT_S_MAX:
+            self.session.give_up("the service has gone silent")
+        elif now_s - self._had_room_s > STUCK_S_MAX:
+            self.session.give_up("the service takes no more audio")
+
+    def wordless_before_ms(self) -> int | None:
+        """Give the sound time before which there surely were no words that are still to come; or None."""
+        # Without its heartbeat nobody knows that the service listens, without partials that nobody speaks.
+        heard_ms = min(self.clock.sent_ms, self.taken_ms)
+        if self.turn_is_open or not self._has_partials or heard_ms <= WORDLESS_MS_MAX:
+            return None
+        return self.clock.end_ms(heard_ms - WORDLESS_MS_MAX)
+
+    def terminate(self) -> None:
+        """Ask for the last turn and the end."""
+        if not self.is_terminating:
+            self.is_terminating = True
+            self.session.terminate()
+
+    def close(self) -> None:
+        """Let go of the sound."""
+        self._frames.close()

@@ -1,0 +1,333 @@
+"""Which sessions there are: opened, handed over before they expire, and opened again when they are lost."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import structlog
+from assemblyai.streaming.v3 import BeginEvent, TerminationEvent
+
+from minuted.config import ConfigError, Settings
+from minuted.control import status_of
+from minuted.messages import FRAME_MS
+from minuted.runtime.kill_points import reached
+from minuted.transcription.intake import Intake
+from minuted.transcription.lane import Lane
+from minuted.transcription.marks import Range
+from minuted.transcription.minutes import Minutes
+from minuted.transcription.pauses import cut_near, level_of
+from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX, Backoff, Failure, Verdict, judge
+from minuted.transcription.seam import may_come_again
+from minuted.transcription.session import Event, Service, Session, parameters_of
+from minuted.transcription.turns import Turns
+
+CUT_SEARCH_FRAMES: Final = 200
+"""After a long break the live session begins in a pause of the last 10 s."""
+HANDOVER_LEAD_S: Final = 60.0
+"""How long before a session expires the next one is opened."""
+HANDOVER_FORCED_S: Final = 3.0
+"""How long before it expires it is taken over from even in the middle of a turn."""
+BUSY_MAX: Final = 2
+"""Refusals of a second session, after which there is one at a time."""
+ALONE_S: Final = 3600.0
+"""… for so long; then a second one is tried again."""
+UNREADABLE: Final = "malformed Turn"
+
+State = Literal["idle", "connecting", "live", "retrying", "refused"]
+
+log = structlog.get_logger(__name__)
+
+
+class Lanes:
+    """The sessions and what each is there to hear. Used from the loop's thread.
+
+    The live range has a session of its own; what an outage has left behind is worked off by another,
+    or before the live one where only one is allowed.
+    """
+
+    def __init__(
+        self, settings: Settings, minutes: Minutes, intake: Intake, post: Callable[[Session, Event], None]
+    ) -> None:
+        self.state: State = "idle"
+        self.failure = ""
+        self.reconnects = self.handovers = 0
+        self.connect_at_s = self.behind_at_s = 0.0
+        self._settings = settings
+        self._minutes = minutes
+        self._marks = minutes.marks
+        self._intake = intake
+        self._post = post
+        self._lanes: list[Lane] = []
+        self._next: Lane | None = None
+        """Opened ahead, to take over before the live session expires."""
+        reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
+        self._backoff, self._backoff_behind = Backoff(reached_s), Backoff(reached_s)
+        self._busy = 0
+        self._alone_until_s = 0.0
+
+    @property
+    def live(self) -> Lane | None:
+        return next((lane for lane in self._lanes if lane.is_live), None)
+
+    @property
+    def all(self) -> list[Lane]:
+        return [*self._lanes, self._next] if self._next else list(self._lanes)
+
+    @property
+    def sent(self) -> dict[int, int]:
+        """For each range that a session is hearing, the number up to which it has been sent."""
+        return {lane.range_id: lane.sent_before for lane in self._lanes if lane.levels and not lane.is_muted}
+
+    # Each time the loop goes round.
+
+    def open(self, now_s: float) -> None:
+        """Open the live session when there is something to hear, and one for what was missed."""
+        unheard, live, behind = self._marks.live, self.live, self._marks.behind
+        idle = unheard is None or self._minutes.is_heard(unheard)
+        sessions_max = self._sessions_max(now_s)
+        in_order = sessions_max == 1 and bool(behind)
+        if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
+            if not (in_order or (sessions_max == 1 and self._lanes)):
+                self.state = "connecting"
+                self._lanes.append(self._lane(unheard, is_live=True))
+        elif in_order and live and live.turns and not live.turn_is_open:
+            self._retire(live)
+        if not behind or self._is_behind_open or now_s < self.behind_at_s:
+            return
+        live_first = in_order or idle or (live is not None and live.turns is not None)
+        if live_first and len(self.all) < sessions_max:
+            self._lanes.append(self._lane(behind[0], is_live=False))
+
+    def send(self, now_s: float) -> None:
+        """Give each session as much as pace and queue allow; end those that have had all there is."""
+        for lane in self._lanes:
+            unheard = self._marks.get(lane.range_id)
+            if lane.turns is None or lane.is_terminating or unheard is None:
+                continue
+            lane.send(unheard.end, now_s)
+            if lane.has_sent_all:
+                lane.terminate()
+            self._minutes.hear_nothing(lane)
+        self._leave_behind(now_s)
+
+    def force_endpoint(self) -> None:
+        """End the live turn now, where there is one."""
+        live = self.live
+        if live and live.turns and not live.is_terminating:
+            live.session.force_endpoint()
+
+    def hand_over(self, now_s: float) -> None:
+        """Open the next session before the live one expires, and let it take over at a turn's end."""
+        live = self.live
+        unheard = self._marks.get(live.range_id) if live else None
+        if live is None or unheard is None or live.began_s is None or live.is_terminating:
+            return
+        left_s = live.expires_s - now_s
+        if left_s >= min(HANDOVER_LEAD_S, (live.expires_s - live.began_s) / 3):
+            return
+        is_due = not live.turn_is_open or left_s < HANDOVER_FORCED_S
+        if self._next is not None:
+            if self._next.turns and is_due:
+                self._take_over(live, self._next, unheard)
+        elif len(self.all) < self._sessions_max(now_s):
+            if now_s >= self.connect_at_s:
+                self._next = self._lane(unheard, is_live=True)
+        elif is_due:
+            self._retire(live)  # there is no room for two: the next begins where this one ends
+
+    def finish(self) -> bool:
+        """End the sessions once they have had all sound; True when all of it has been heard."""
+        if self._next is not None:
+            self._next.session.abandon()
+            self._forget(self._next)
+        live, unheard = self.live, self._marks.live
+        is_heard = unheard is None or self._minutes.is_heard(unheard)
+        if live and live.turns and (is_heard or live.sent_before >= self._intake.next_number):
+            live.terminate()
+        return is_heard and not self._lanes and not self._marks.behind
+
+    # What becomes of a session.
+
+    def begin(self, lane: Lane, event: BeginEvent) -> None:
+        """The service has said Begin."""
+        model = (event.configuration and event.configuration.model) or ""
+        turns = Turns(self._settings.room, event.id, lane.clock, self._minutes.meeting_at)
+        lane.begin(turns, model, event.expires_at.timestamp() - time.time(), time.monotonic())
+        self._remember(lane)
+        log.info(
+            "session_started",
+            session_id=event.id,
+            model=model,
+            is_live=lane.is_live,
+            expires_at=str(event.expires_at),
+        )
+        asked = self._settings.session.speech_model
+        if self._settings.service != "local" and model and model != asked:
+            log.warning("model_differs", asked=asked, given=model)
+            self._minutes.tell("warning", lane, reason=f"asked for the model {asked}, got {model}")
+        if lane.is_live and lane is not self._next:
+            self._become_live(lane)
+
+    def end(self, lane: Lane, event: TerminationEvent) -> None:
+        """The session ended in order."""
+        log.info("session_ended", audio_s=event.audio_duration_seconds, open_s=event.session_duration_seconds)
+        self._minutes.hear_end(lane)
+        self._forget(lane)
+        if lane.is_live:
+            self._minutes.tell("ended", lane)
+            self.state = "idle"
+
+    def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
+        """The session broke. Raises ConfigError where a recording's session is refused for good."""
+        verdict = judge(failure)
+        self._forget(lane)
+        if lane.is_muted:
+            return
+        if verdict is Verdict.FATAL and self._intake.is_recording:
+            raise ConfigError(f"the service refused the session: {failure.text} (code {failure.code})")
+        if failure.text.startswith(UNREADABLE):
+            self._minutes.hear_unreadable(lane)
+        lasted_s = now_s - lane.began_s if lane.began_s else 0.0
+        wait_s = (self._backoff if lane.is_live else self._backoff_behind).wait_s(
+            failure, now_s, lasted_s=lasted_s
+        )
+        self.reconnects += 1
+        self._log_loss(lane, failure, verdict, wait_s)
+        if verdict is Verdict.BUSY:
+            self._make_room(lane, now_s)
+        if not lane.is_live:
+            self.behind_at_s = now_s + wait_s
+            return
+        self.connect_at_s = now_s + wait_s
+        if self.live is not None:
+            return  # it was to take over: the live session goes on
+        self.failure = failure.text
+        self.state = "refused" if verdict is Verdict.FATAL else "retrying"
+        self._minutes.tell(self.state, lane, reason=failure.text, retry_in_s=round(wait_s, 2))
+
+    # Details.
+
+    def _sessions_max(self, now_s: float) -> int:
+        return 1 if now_s < self._alone_until_s else self._settings.engine.sessions_max
+
+    @property
+    def _is_behind_open(self) -> bool:
+        return any(not lane.is_live and not lane.is_muted for lane in self._lanes)
+
+    def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
+        asked = self._settings.session
+        session = Session(
+            self._find_service, parameters_of(asked, local=self._settings.service == "local"), self._post
+        )
+        return Lane(
+            unheard.id,
+            session,
+            self._intake.frames(unheard.start),
+            is_live=is_live,
+            has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
+        )
+
+    def _find_service(self) -> Service:
+        """Say where to connect to and as whom; called on the session's own thread, may wait."""
+        settings = self._settings
+        if settings.service == "local":
+            url = settings.engine.url or str((status_of(settings, "engine") or {}).get("url", ""))
+            if not url:
+                raise ConnectionRefusedError("the local engine is not up yet")
+            return Service(url, settings.engine_key() or "local")
+        return Service(settings.service_url.rstrip("/"), settings.api_key())
+
+    def _remember(self, lane: Lane) -> None:
+        """Tell a session that has not been sent anything yet what was committed before its sound."""
+        if lane.turns and (unheard := self._marks.get(lane.range_id)):
+            lane.turns.remember(may_come_again(unheard.tail, unheard.start * FRAME_MS))
+
+    def _become_live(self, lane: Lane) -> None:
+        """Begin where the live range begins; after a long break, what was missed is left to another."""
+        self.state, self.failure = "live", ""
+        self._minutes.tell("started", lane, model=lane.model)
+        unheard = self._marks.get(lane.range_id)
+        if unheard and self._is_late(unheard.start, self._settings.engine.live_first_s):
+            live = self._split(unheard.start)
+            lane.start_at(live.id, self._intake.frames(live.start))
+            self._remember(lane)
+
+    def _leave_behind(self, now_s: float) -> None:
+        """Where a session has fallen far behind without breaking, let another one be live."""
+        live = self.live
+        if live is None or live.turns is None or live.is_terminating or not live.levels:
+            return
+        if self._is_behind_open or self._next or len(self.all) >= self._sessions_max(now_s):
+            return
+        if self._is_late(live.sent_before, 2 * self._settings.engine.live_first_s):
+            self._split(live.sent_before)
+            live.is_live = False
+
+    def _is_late(self, number: int, late_s_max: float) -> bool:
+        """Whether so much sound waits behind a frame that live captions would come late."""
+        late_s = (self._intake.next_number - number) * FRAME_MS / 1000
+        has_two = self._sessions_max(time.monotonic()) > 1
+        return late_s > late_s_max and has_two and self._intake.is_paced
+
+    def _split(self, start: int) -> Range:
+        """Cut the live range in a pause of late, behind `start`; give what is live from now on."""
+        newest = self._intake.next_number
+        frames = self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES))
+        levels = []
+        while frame := frames.peek():
+            levels.append(level_of(frame.number, frame.pcm))
+            frames.advance()
+        frames.close()
+        cut = max(start, cut_near(levels) if levels else newest)
+        log.warning("catching_up_behind", behind_s=(cut - start) * FRAME_MS / 1000)
+        return self._minutes.split(cut)
+
+    def _take_over(self, live: Lane, following: Lane, unheard: Range) -> None:
+        # All before the mark is safe; what the old session heard after it, the new one hears again.
+        self._retire(live)
+        following.start_at(unheard.id, self._intake.frames(unheard.start))
+        self._remember(following)
+        self._lanes.append(following)
+        self._next = None
+        self.handovers += 1
+        reached("session-handed-over")
+        log.info("session_handed_over", session_id=following.session.session_id)
+        self._become_live(following)
+
+    def _retire(self, lane: Lane) -> None:
+        """End a session whose part another one is to hear again, from the mark on."""
+        lane.is_live, lane.is_muted = False, True
+        lane.terminate()
+
+    def _make_room(self, refused: Lane, now_s: float) -> None:
+        """The service has too many sessions open: live goes first, and for a while there is one."""
+        if refused.is_live:
+            for lane in self._lanes:
+                if not lane.is_live and not lane.is_terminating:
+                    self._retire(lane)
+            return
+        self._busy += 1
+        if self._busy >= BUSY_MAX:
+            self._busy, self._alone_until_s = 0, now_s + ALONE_S
+            log.warning("one_session_at_a_time", for_s=ALONE_S)
+
+    def _log_loss(self, lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:
+        details: dict[str, Any] = {
+            "reason": failure.text,
+            "code": failure.code,
+            "phase": failure.phase,
+            "is_live": lane.is_live,
+            "retry_in_s": round(wait_s, 2),
+        }
+        if verdict is Verdict.FATAL:
+            log.error("session_refused", **details)
+        else:
+            log.warning("session_lost", **details)
+
+    def _forget(self, lane: Lane) -> None:
+        lane.close()
+        if lane is self._next:
+            self._next = None
+        else:
+            self._lanes.remove(lane)

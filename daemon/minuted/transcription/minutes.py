@@ -1,0 +1,262 @@
+"""What has been heard, and what still has to be: turns and gaps committed together with the marks."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+from assemblyai.streaming.v3 import SilenceEvent, SpeakerRevisionEvent, TurnEvent
+
+from minuted import messages
+from minuted.config import Settings
+from minuted.messages import FRAME_MS, Gap, Turn
+from minuted.runtime.kill_points import reached
+from minuted.transcription.holes import Hole, Losses
+from minuted.transcription.intake import Intake
+from minuted.transcription.lane import Lane
+from minuted.transcription.marks import Marks, Range
+from minuted.transcription.meetings import Meeting, Meetings, Unheard
+from minuted.transcription.pauses import mark_after
+from minuted.transcription.publisher import Publisher
+from minuted.transcription.seam import may_come_again
+from minuted.transcription.turns import Taken
+
+SILENCE_MARGIN_MS: Final = 500
+"""Confirmed silence moves the mark up to this long before its end, where a word may be beginning."""
+KEEP_S: Final = 30.0
+"""How often marks that only silence has moved are stored; a kill costs that much silence heard again."""
+UNREADABLE_MAX: Final = 3
+"""Sessions that may break on the same sound; then it is declared unheard, and the next begins after it."""
+
+log = structlog.get_logger(__name__)
+
+
+class Minutes:
+    """Turns what sessions say into records, and moves the marks with them. Used from the loop's thread."""
+
+    def __init__(self, settings: Settings, publisher: Publisher, intake: Intake) -> None:
+        journal = publisher.journal
+        self.marks = Marks.from_state(journal.state("marks"))
+        if intake.next_number >= 0:
+            self.marks.cut_after(intake.next_number)
+        self.counts = dict.fromkeys(("finals", "gaps", "words_known"), 0)
+        self.losses = Losses()
+        self._room = settings.room
+        self._gap_ms = settings.meeting.gap_min * 60_000
+        self._publisher = publisher
+        self._intake = intake
+        self._meetings = Meetings(journal.state("meetings"))
+        self._kept = self.marks.to_state()
+        self._kept_s = time.monotonic()
+        self._unreadable = (-1, 0)
+        self._release()
+
+    # Sound.
+
+    def take_in(self, sent: Mapping[int, int], now_s: float) -> bool:
+        """Take in new sound and declare what is missing of it; True when there was any.
+
+        `sent` gives for each range the number up to which a session has had it.
+        """
+        live, before = self.marks.live, self._intake.next_number
+        holes = self._intake.take(sent.get(live.id, live.start) if live else 0)
+        first, came = self._intake.first_number, self._intake.next_number != before
+        if came and before < 0 and self.marks.ranges:
+            log.error("sound_gone", ranges=len(self.marks.ranges))
+            self.marks.ranges.clear()
+        if came and self.marks.live is None:
+            self.marks.begin(max(before, first))
+        for hole in holes:
+            self.marks.skip(hole.from_number, hole.to_number)
+            if hole.reason:
+                self._declare(hole)
+        self._lose_before(first, sent, now_s)
+        return came
+
+    def _lose_before(self, first: int, sent: Mapping[int, int], now_s: float) -> None:
+        """Let go of what can no longer be read."""
+        for unheard in self.marks.ranges:
+            begins = max(unheard.start, sent.get(unheard.id, 0))
+            ends = first if unheard.end is None else min(first, unheard.end)
+            if begins < ends:
+                self.losses.lose(Hole(begins, ends, self._intake.why_gone(begins)), now_s)
+        self.marks.drop_before(first)
+        if hole := self.losses.take(now_s):
+            self._declare(hole)
+
+    # What sessions say.
+
+    def hear_turn(self, lane: Lane, event: TurnEvent) -> None:
+        """Publish a partial; commit a final."""
+        if lane.turns is None or not lane.clock.sent_ms or lane.is_muted:
+            return
+        lane.turn_is_open = not event.end_of_turn
+        repeated, known = lane.turns.repeated, lane.turns.known
+        taken = lane.turns.take(event)
+        self.counts["words_known"] += lane.turns.known - known
+        if lane.turns.repeated > repeated:
+            log.info("final_repeated", turn_order=event.turn_order)
+        if taken is None:
+            return
+        if taken.turn.final:
+            self._commit(lane, taken)
+        elif lane.is_live:
+            self._publisher.passing(taken.turn)
+
+    def _commit(self, lane: Lane, taken: Taken) -> None:
+        """The one way a final takes: journal and mark together, then subscribers, then its sound goes."""
+        unheard = self.marks.get(lane.range_id)
+        if unheard is None or lane.turns is None:
+            return
+        reached("turn-heard")
+        self._meetings.heard_until(taken.turn.meeting_id, taken.end_ms)
+        if taken.words:  # without them nobody knows where it ended
+            number = min(mark_after(lane.levels, taken.end_ms), lane.sent_before)
+            mark_ms = max(number, unheard.start) * FRAME_MS
+            tail = may_come_again((*unheard.tail, *taken.words), mark_ms)
+            self.marks.move(unheard.id, number, tail)
+        turn = taken.turn if unheard.is_live else replace(taken.turn, backfilled=True)
+        record = self._publisher.record(turn, self._state())
+        reached("turn-published")
+        assert isinstance(record, Turn)
+        lane.turns.committed(record)
+        self.counts["finals"] += 1
+        self._release()
+
+    def hear_silence(self, lane: Lane, event: SilenceEvent) -> None:
+        """Move the mark to where the service heard nothing, unless a turn is open."""
+        if lane.clock.sent_ms and not lane.turn_is_open:
+            self._move(lane, lane.clock.end_ms(event.end_ms) - SILENCE_MARGIN_MS)
+
+    def hear_nothing(self, lane: Lane) -> None:
+        """Move the mark past sound that brought no turn, where the service confirms no silence."""
+        if (wordless_ms := lane.wordless_before_ms()) is not None:
+            self._move(lane, wordless_ms)
+
+    def _move(self, lane: Lane, safe_ms: int) -> None:
+        if not lane.is_muted:
+            self.marks.move(lane.range_id, min(safe_ms // FRAME_MS, lane.sent_before))
+
+    def hear_revisions(self, lane: Lane, event: SpeakerRevisionEvent) -> None:
+        """Record turns whose speakers were named anew."""
+        for item in event.revisions if lane.turns else ():
+            assert lane.turns is not None
+            if revised := lane.turns.revise(item):
+                record = self._publisher.record(revised)
+                assert isinstance(record, Turn)
+                lane.turns.committed(record)
+
+    def hear_end(self, lane: Lane) -> None:
+        """A session ended in order: all it was sent has been heard."""
+        if lane.is_muted:
+            return
+        self.marks.move(lane.range_id, lane.sent_before, ())
+        if lane.has_sent_all:
+            self.marks.finish(lane.range_id)
+        self.keep(always=True)
+
+    def hear_unreadable(self, lane: Lane) -> None:
+        """A session broke on a turn that cannot be read: after a few tries its sound is given up."""
+        unheard = self.marks.get(lane.range_id)
+        if unheard is None or lane.is_muted:
+            return
+        number, times = self._unreadable
+        self._unreadable = (unheard.start, times + 1 if number == unheard.start else 1)
+        if self._unreadable[1] < UNREADABLE_MAX or lane.sent_before <= unheard.start:
+            return
+        self.marks.move(unheard.id, lane.sent_before, ())
+        self._declare(Hole(unheard.start, lane.sent_before, "unreadable"))
+
+    def split(self, number: int) -> Range:
+        """Leave what is before `number` to another session; give what the live one begins with."""
+        _, live = self.marks.split(number)
+        self.keep(always=True)
+        reached("range-split")
+        return live
+
+    # Meetings and gaps.
+
+    def meeting_at(self, start_ms: int) -> Meeting:
+        """Give the meeting that a turn beginning at sound time `start_ms` belongs to."""
+        behind = [
+            Unheard(unheard.start * FRAME_MS, unheard.end * FRAME_MS)
+            for unheard in self.marks.behind
+            if unheard.end is not None
+        ]
+        return self._meetings.at(start_ms, self._intake.stretches.at(start_ms), self._gap_ms, behind)
+
+    def _declare(self, hole: Hole) -> None:
+        """Record a stretch of which there will be no words."""
+        start_ms, end_ms = hole.from_number * FRAME_MS, hole.to_number * FRAME_MS
+        meeting = self._meetings.before(start_ms)
+        wall_offset_ms = self._intake.stretches.at(start_ms).wall_offset_ms
+        origin_ms = meeting.sound_ms if meeting else start_ms
+        gap = Gap(
+            room=self._room,
+            meeting_id=meeting.id if meeting else "",
+            meeting_started_at_ms=meeting.started_at_ms if meeting else start_ms + wall_offset_ms,
+            start_ms=start_ms - origin_ms,
+            end_ms=end_ms - origin_ms,
+            reason=hole.reason,
+        )
+        log.error("gap", reason=hole.reason, duration_s=(end_ms - start_ms) / 1000)
+        self._publisher.record(gap, self._state())
+        self.counts["gaps"] += 1
+
+    # State.
+
+    def keep(self, *, always: bool = False) -> None:
+        """Store marks that moved without a record, now and then; then let go of what is safe."""
+        late = always or time.monotonic() - self._kept_s >= KEEP_S
+        if late and self.marks.to_state() != self._kept:
+            self._publisher.journal.keep(self._state())
+            reached("marks-kept")
+            self._release()
+
+    def is_heard(self, unheard: Range) -> bool:
+        """Whether there is nothing left of a range for now."""
+        end = self._intake.next_number if unheard.end is None else unheard.end
+        return unheard.start >= end
+
+    @property
+    def unheard_s(self) -> float:
+        """How much sound still has to be heard."""
+        return self._seconds(self.marks.ranges)
+
+    @property
+    def behind_s(self) -> float:
+        """How much of it outages have left behind."""
+        return self._seconds(self.marks.behind)
+
+    def tell(self, event: str, lane: Lane | None = None, **details: Any) -> None:
+        """Publish what became of a session."""
+        session_id = lane.session.session_id if lane else ""
+        self._publisher.passing(
+            messages.Session(
+                event=event,
+                room=self._room,
+                at_ms=time.time_ns() // 1_000_000,
+                session_id=session_id,
+                **details,
+            )
+        )
+
+    def _seconds(self, ranges: list[Range]) -> float:
+        newest = self._intake.next_number
+        ends = [(newest if unheard.end is None else unheard.end, unheard.start) for unheard in ranges]
+        return sum(max(0, end - start) for end, start in ends) * FRAME_MS / 1000
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "marks": self.marks.to_state(),
+            "meetings": self._meetings.to_state(),
+            "intake": self._intake.to_state(),
+        }
+
+    def _release(self) -> None:
+        """Delete the sound before the marks that were just stored."""
+        self._kept, self._kept_s = self.marks.to_state(), time.monotonic()
+        if (number := self.marks.safe_before) is not None:
+            self._intake.release(number)
+            reached("sound-released")

@@ -1,0 +1,78 @@
+"""Where one may cut: the pauses in the sound itself, by its level. Pure.
+
+The times of a turn's edges cannot say it: the service puts a first word's start up to 1 s too early
+and a last word's end 0.24 to 1.3 s too late (measured on the U3 family), so a cut at a reported end
+might fall into the next turn's first word.
+"""
+
+from array import array
+from collections.abc import Sequence
+from itertools import pairwise
+from sys import byteorder
+from typing import Final, NamedTuple
+
+from minuted.messages import FRAME_MS
+
+END_LATE_MS_MAX: Final = 1350
+"""How much later than the truth a turn's last word was seen to end, and a frame."""
+QUIET_ABOVE_MIN: Final = 3.0
+QUIET_FLOOR: Final = 40.0
+"""A frame is quiet up to three times the quietest one's level, and a little: digital silence is 0."""
+PAUSE_FRAMES: Final = 4
+"""200 ms: longer than the silence inside any word."""
+
+
+class Level(NamedTuple):
+    """How loud a frame is: the mean of its samples' absolute values, 0 to 32768."""
+
+    number: int
+    level: float
+
+
+def level_of(number: int, pcm: bytes) -> Level:
+    """Measure a frame; 30 µs."""
+    samples = array("h", pcm)
+    if byteorder == "big":
+        samples.byteswap()
+    return Level(number, sum(map(abs, samples)) / len(samples))
+
+
+def mark_after(levels: Sequence[Level], end_ms: int) -> int:
+    """Give the frame to begin at again after a turn that the service ends at sound time `end_ms`.
+
+    The earliest pause in which the turn may have ended: then no word of the next turn is cut, and
+    words of this one that are heard a second time are known again by their text (`seam.py`).
+    `levels` are those of the frames sent, in order.
+    """
+    window = [
+        level for level in levels if end_ms - END_LATE_MS_MAX <= level.number * FRAME_MS <= end_ms + FRAME_MS
+    ]
+    if not window:
+        return end_ms // FRAME_MS
+    bound = _quiet_bound(window)
+    for before, after in pairwise(window):
+        if before.level <= bound and after.level <= bound:
+            return after.number
+    # No pause at all: the quietest moment near the end.
+    late = [level for level in window if level.number * FRAME_MS >= end_ms - 500] or window
+    return min(late, key=lambda level: level.level).number
+
+
+def cut_near(levels: Sequence[Level]) -> int:
+    """Give the frame to cut these at, of which there is one at least.
+
+    It lies in the last pause that is as long as one between words, or in the longest where none is:
+    in its middle, or 200 ms before its end, for a word may begin softly.
+    """
+    bound = _quiet_bound(levels)
+    best: list[int] = []
+    run: list[int] = []
+    for level in levels:
+        run = [*run, level.number] if level.level <= bound else []
+        if len(run) >= min(PAUSE_FRAMES, len(best) + 1):
+            best = run
+    return best[max(len(best) // 2, len(best) - PAUSE_FRAMES)]
+
+
+def _quiet_bound(levels: Sequence[Level]) -> float:
+    return QUIET_ABOVE_MIN * min(level.level for level in levels) + QUIET_FLOOR
