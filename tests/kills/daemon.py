@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from minuted.config import load
 from minuted.control import ask
@@ -36,7 +36,7 @@ class Daemon:
         self.settings = load(self._config)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Daemon":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -127,8 +127,7 @@ class Daemon:
         return Counter(
             entry["child"]
             for entry in self.log
-            if entry.get("event") in ("ended", "failed", "gave_up")
-            and "SIGKILL" in str(entry.get("reason"))
+            if entry.get("event") in ("ended", "failed", "gave_up") and "SIGKILL" in str(entry.get("reason"))
         )
 
 

@@ -4,7 +4,6 @@ make kills N=1000 SEED=1 JOBS=2
 """
 
 import argparse
-import os
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -48,7 +47,8 @@ def run(kills: int, seed: int, jobs: int, *, sinks_only: bool = False) -> list[O
         while True:
             done = sum(outcome.kills for outcome in outcomes)
             wrong = sum(not outcome.is_perfect for outcome in outcomes)
-            while len(under_way) < jobs and done + sum(under_way.values()) < kills and wrong < ROUNDS_WRONG_MAX:
+            wanted = kills if wrong < ROUNDS_WRONG_MAX else 0
+            while len(under_way) < jobs and done + sum(under_way.values()) < wanted:
                 next_plan = plan(seed, core=core, sinks=SINKS)
                 under_way[pool.submit(play, next_plan)] = next_plan.kills
                 seed += 1
@@ -112,5 +112,4 @@ def keep(seeds: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     sys.exit(main())

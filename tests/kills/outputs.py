@@ -53,18 +53,21 @@ class Subscriber:
                 self.missed = subscription.missed
 
 
-def gather(folder: Path, requests: Sequence[Request], subscriber: Subscriber) -> dict[str, Output]:
-    """Read the four outputs. A message the receiver saw again under its name counts once."""
-    files = sorted((folder / "srt").glob("*.srt"))
+def gather(
+    folder: Path, requests: Sequence[Request], subscriber: Subscriber, sinks: Sequence[str]
+) -> dict[str, Output]:
+    """Read the outputs there are. A message the receiver saw again under its name counts once."""
     # One recording is one meeting and so one file; words in a second one would be out of place.
-    srt = [from_srt(file.read_text(encoding="utf-8")) for file in files]
+    files = sorted((folder / "srt").glob("*.srt"))
+    srt = [word for file in files for word in from_srt(file.read_text(encoding="utf-8")).words]
     turns = folder / "turns.jsonl"
-    return {
-        "file": from_file_log(turns.read_text(encoding="utf-8") if turns.exists() else ""),
-        "srt": Output(tuple(word for output in srt for word in output.words)),
-        "webhook": from_webhook(deduplicated(requests)),
-        "subscriber": from_turns(subscriber.maps),
+    outputs = {
+        "delivery/file_log": from_file_log(turns.read_text(encoding="utf-8") if turns.exists() else ""),
+        "delivery/srt": Output(tuple(srt)),
+        "delivery/webhook": from_webhook(deduplicated(requests)),
     }
+    of_sinks = {sink.removeprefix("delivery/"): outputs[sink] for sink in sinks}
+    return {**of_sinks, "subscriber": from_turns(subscriber.maps)}
 
 
 def deduplicated(requests: Iterable[Request]) -> list[bytes]:

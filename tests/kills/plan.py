@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from simulator.coded import Recording, compose
+from simulator.faults import Fault
 
 SINKS: Final = ("delivery/file_log", "delivery/webhook", "delivery/srt")
 CORE: Final = ("transcription", "capture")
@@ -54,8 +55,13 @@ class Plan:
     events: tuple[Event, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     """The simulated service's."""
-    config: str = ""
-    """More lines of minuted.toml."""
+    script: tuple[Fault, ...] = ()
+    """What goes wrong in its sessions by their own time."""
+    engine: str = ""
+    """More lines of the table [engine]."""
+    lead_in_ms: int = 400
+    sinks: tuple[str, ...] = SINKS
+    """The sinks there are."""
     ends_in_an_outage: bool = False
     """The service is away from shortly before the sound's end, and the supervisor is killed after it."""
 
@@ -69,15 +75,17 @@ class Plan:
             self.turns,
             words=(2, 9),
             word_ms=(150, 300),
-            pause_ms=(30, 60),
+            # Subtitles leave 83 ms between two cues, be it at the expense of the last word.
+            pause_ms=(40, 80),
             turn_pause_ms=(250, 600),
-            lead_in_ms=400,
+            lead_in_ms=self.lead_in_ms,
             tail_ms=800,
             seed=self.seed,
         )
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}: {self.recording().duration_ms / 1000:.1f} s of sound, {self.kills} kills"]
+        sound_s = self.recording().duration_ms / 1000
+        lines = [f"seed {self.seed}: {sound_s:.1f} s of sound, {self.kills} kills"]
         if self.ends_in_an_outage:
             lines.append("       the service is away at the end, and the supervisor is killed")
         return "\n".join([*lines, *map(str, self.events)])

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from minuted.journal.turns import TurnJournal
 from simulator.coded import compose
-from simulator.oracle import HEADING, Verdict, from_file_log
+from simulator.oracle import HEADING, Verdict
 from simulator.process import Process
 from simulator.proxy import Proxy
 from simulator.receiver import Receiver
@@ -37,19 +38,16 @@ RUNS_MAX: Final = 4
 CAUGHT_UP_S: Final = 2.0
 SHOWN_MAX: Final = 12
 """Words named of each kind that went wrong."""
-CONFIG: Final = """
+ENGINE: Final = """
 [engine]
 service = "assemblyai"
 url = "{service}"
-[sinks.file_log]
-path = "{folder}/turns.jsonl"
-[sinks.srt]
-directory = "{folder}/srt"
-[sinks.webhook]
-url = "{receiver}"
-words = true
-timeout_s = 3
 """
+TABLES: Final = {
+    "delivery/file_log": '[sinks.file_log]\npath = "{folder}/turns.jsonl"\n',
+    "delivery/srt": '[sinks.srt]\ndirectory = "{folder}/srt"\n',
+    "delivery/webhook": '[sinks.webhook]\nurl = "{receiver}"\nwords = true\ntimeout_s = 3\n',
+}
 
 
 @dataclass(kw_only=True)
@@ -75,13 +73,13 @@ class Outcome:
 
     @property
     def is_perfect(self) -> bool:
-        judged = len(self.verdicts) == 4
-        return judged and not self.wrong and all(map(_is_perfect, self.verdicts.values()))
+        return not self.wrong and bool(self.verdicts) and all(map(_is_perfect, self.verdicts.values()))
 
     def table(self) -> str:
         rows = [verdict.row(f"{self.seed} {name}") for name, verdict in self.verdicts.items()]
         events = ", ".join(f"{count} {name}" for name, count in sorted(self.happened.items()))
-        lines = [*rows, f"{self.seed}: {events}; {len(self.missed)} not possible; runs ended {', '.join(self.ends)}"]
+        ends = ", ".join(self.ends)
+        lines = [*rows, f"{self.seed}: {events}; {len(self.missed)} not possible; runs ended {ends}"]
         lines += [f"{self.seed} WRONG: {text}" for text in self.wrong]
         for name, verdict in self.verdicts.items():
             for part in ("lost", "declared", "doubled", "disordered", "unknown"):
@@ -109,12 +107,11 @@ class Round:
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, runtime_dir, ignore_errors=True)
             self._receiver = stack.enter_context(Receiver())
-            self._service = stack.enter_context(Process(options=plan.options))
+            self._service = stack.enter_context(Process(plan.script, options=plan.options))
             self._proxy = stack.enter_context(Proxy(self._service.port))
-            config = CONFIG.format(
-                service=self._proxy.url, receiver=self._receiver.url, folder=self._folder
-            )
-            self._daemon = Daemon(self._folder, runtime_dir, plan.config + config)
+            tables = "".join([ENGINE, plan.engine, "\n", *(TABLES[sink] for sink in plan.sinks)])
+            config = tables.format(service=self._proxy.url, receiver=self._receiver.url, folder=self._folder)
+            self._daemon = Daemon(self._folder, runtime_dir, config)
             self._subscriber = stack.enter_context(Subscriber(self._daemon.settings))
             stack.enter_context(self._daemon)
             try:
@@ -123,7 +120,7 @@ class Round:
             except (TimeoutError, AssertionError) as error:
                 outcome.wrong.append(f"{type(error).__name__}: {error}")
             requests = list(self._receiver.requests)
-        outputs = gather(self._folder, requests, self._subscriber)
+        outputs = gather(self._folder, requests, self._subscriber, plan.sinks)
         outcome.verdicts = verdicts(self._said.words, outputs)
         outcome.wrong += [f"message {name} came with two bodies" for name in changed_bodies(requests)]
         if self._subscriber.missed:
@@ -186,16 +183,16 @@ class Round:
         self._outcome.tail_s = time.monotonic() - self._sound_ended_s
 
     def _is_caught_up(self) -> bool:
-        """Say whether the subscriber has what the file has; what was published last may be on its way."""
+        """Say whether the subscriber has every record; what was published last may be on its way."""
         until_s = time.monotonic() + CAUGHT_UP_S
-        file = self._folder / "turns.jsonl"
-        while True:
-            seqs = from_file_log(file.read_text(encoding="utf-8")).seqs if file.exists() else ()
-            if self._subscriber.seq >= max(seqs, default=0):
-                return True
+        journal = TurnJournal(self._daemon.settings.state_dir / "turns.db")
+        last_seq = journal.last_seq
+        journal.close()
+        while self._subscriber.seq < last_seq:
             if time.monotonic() > until_s:
                 return False
             time.sleep(0.02)
+        return True
 
     def _check_kills(self) -> None:
         """Every kill that is counted must be one the supervisor saw."""
