@@ -4,10 +4,11 @@ make kills N=1000 SEED=1 JOBS=2
 """
 
 import argparse
+import signal
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="rounds at once")
     parser.add_argument("--only", choices=("sinks",), help="kill sinks alone")
     given = parser.parse_args()
+    _heed_sigterm()
     outcomes = run(given.kills, given.seed, given.jobs, sinks_only=given.only == "sinks")
     print(summary(outcomes))
     wrong = [outcome.seed for outcome in outcomes if not outcome.is_perfect]
@@ -43,23 +45,34 @@ def run(kills: int, seed: int, jobs: int, *, sinks_only: bool = False) -> list[O
     began_s = time.monotonic()
     under_way: dict[Future[Outcome], int] = {}
     print(HEADING, flush=True)
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        while True:
-            done = sum(outcome.kills for outcome in outcomes)
-            wrong = sum(not outcome.is_perfect for outcome in outcomes)
-            wanted = kills if wrong < ROUNDS_WRONG_MAX else 0
-            while len(under_way) < jobs and done + sum(under_way.values()) < wanted:
-                next_plan = plan(seed, core=core, sinks=SINKS)
-                under_way[pool.submit(play, next_plan)] = next_plan.kills
-                seed += 1
-            if not under_way:
-                return outcomes
-            finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in finished:
-                del under_way[future]
-                outcomes.append(future.result())
-                print(outcomes[-1].table())
-                print(progress(outcomes, kills, time.monotonic() - began_s), flush=True)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _heed_sigterm) as pool:
+        try:
+            while True:
+                done = sum(outcome.kills for outcome in outcomes)
+                wrong = sum(not outcome.is_perfect for outcome in outcomes)
+                wanted = kills if wrong < ROUNDS_WRONG_MAX else 0
+                while len(under_way) < jobs and done + sum(under_way.values()) < wanted:
+                    next_plan = plan(seed, core=core, sinks=SINKS)
+                    under_way[pool.submit(play, next_plan)] = next_plan.kills
+                    seed += 1
+                if not under_way:
+                    return outcomes
+                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    del under_way[future]
+                    outcomes.append(future.result())
+                    print(outcomes[-1].table())
+                    print(progress(outcomes, kills, time.monotonic() - began_s), flush=True)
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+def _heed_sigterm() -> None:
+    """Have an end that is asked for be an exception: then a round leaves nothing running."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))
 
 
 def progress(outcomes: list[Outcome], wanted: int, passed_s: float) -> str:
