@@ -19,8 +19,10 @@ from minuted.transcription.publisher import Publisher
 from minuted.transcription.transcriber import Transcriber
 from simulator import Service
 from simulator.coded import Recording
+from simulator.proxy import Proxy
 
 WAIT_S_MAX = 60.0
+ALL = slice(None)
 FIRST = 1_000_000
 """The first frame's number: sound time 50,000,000 ms."""
 
@@ -47,7 +49,7 @@ class Room:
         on_disk = settings.journal.audio == "disk"
         self._writer = AudioWriter(Folder(settings.state_dir / "audio"), hours_max=1) if on_disk else None
         self._frames = FramesOut(settings.frames_endpoint)
-        self._next_number = FIRST
+        self._next_number = max(FIRST, self._writer.next_number) if self._writer else FIRST
 
         def work() -> None:
             journal = TurnJournal(settings.state_dir / "turns.db")
@@ -68,15 +70,27 @@ class Room:
         self.transcriber = self._made[0]
         self.wait_for(lambda: self.messages)  # subscribed: the first heartbeat
 
-    def play(self, recording: Recording, *, source: str = "microphone", paced: bool = False) -> None:
-        """Send a recording's frames as fast as they are taken."""
-        for pcm in recording.frames():
+    def play(
+        self,
+        recording: Recording,
+        part: slice = ALL,
+        *,
+        source: str = "microphone",
+        paced: bool = False,
+        in_real_time: bool = False,
+    ) -> None:
+        """Send a recording's frames, or a part of them: as fast as they are taken, or in real time."""
+        began_s = time.monotonic()
+        for place, pcm in enumerate(list(recording.frames())[part]):
+            if in_real_time:
+                due_s = began_s + place * 0.05
+                self.wait_for(lambda due_s=due_s: time.monotonic() >= due_s)
             frame = AudioFrame(
                 number=self._next_number,
                 captured_at_ms=self._next_number * 50 + 7,
                 pcm=pcm,
                 source=source,
-                paced=paced,
+                paced=paced or in_real_time,
             )
             self._send(frame)
             self._next_number += 1
@@ -95,7 +109,7 @@ class Room:
 
     def retry_now(self) -> None:
         """Spare the test the minute until the next try."""
-        self.transcriber._lanes.connect_at_s = 0.0
+        self.transcriber._lanes.connect_at_s = self.transcriber._lanes.behind_at_s = 0.0
 
     def end(self) -> None:
         """Say that capture is over and have everything drained."""
@@ -109,7 +123,7 @@ class Room:
         """Take messages until `come()` is true."""
         until_s = time.monotonic() + WAIT_S_MAX
         while not come():
-            if message := self._subscriber.receive(timeout_s=0.05):
+            if message := self._subscriber.receive(timeout_s=0.01):
                 self.messages.append(message)
             assert time.monotonic() < until_s, "it does not come"
             if self.error and not come():
@@ -135,6 +149,11 @@ class Room:
     def words(self) -> list[str]:
         return [word.text for turn in self.finals for word in turn.words]
 
+    def stop(self) -> None:
+        """End the loop as it stands; what is not yet heard stays in the journals."""
+        self.transcriber.drain()
+        self.close()
+
     def close(self) -> None:
         self._stop.set()
         self.transcriber.drain()
@@ -154,7 +173,7 @@ def make_room(
     monkeypatch.setenv("ASSEMBLYAI_API_KEY", "a-key")
     rooms: list[Room] = []
 
-    def make(service: Service, text: str = "") -> Room:
+    def make(service: Service | Proxy, text: str = "") -> Room:
         settings = make_settings(
             f'room = "boardroom"\n[engine]\nservice = "assemblyai"\nurl = "{service.url}"\n{text}'
         )

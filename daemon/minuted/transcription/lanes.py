@@ -123,10 +123,10 @@ class Lanes:
         unheard = self._marks.get(live.range_id) if live else None
         if live is None or unheard is None or live.began_s is None or live.is_terminating:
             return
-        left_s = live.expires_s - now_s
-        if left_s >= min(HANDOVER_LEAD_S, (live.expires_s - live.began_s) / 3):
+        left_s, lead_s = live.expires_s - now_s, min(HANDOVER_LEAD_S, (live.expires_s - live.began_s) / 3)
+        if left_s >= lead_s:
             return
-        is_due = not live.turn_is_open or left_s < HANDOVER_FORCED_S
+        is_due = not live.turn_is_open or left_s < min(HANDOVER_FORCED_S, lead_s / 2)
         if self._next is not None:
             if self._next.turns and is_due:
                 self._take_over(live, self._next, unheard)
