@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from minuted.config import load
 from minuted.control import ask
-from minuted.messages import MalformedMessageError
+from minuted.messages import FRAME_MS, MalformedMessageError
 
 WELL: Final = "well"
 GONE_S_MAX: Final = 10.0
@@ -103,6 +103,15 @@ class Daemon:
             if wait_until(lambda: state_of(pid) != "R" and state_of(pid) != "S") and state_of(pid) == "T":
                 return pid
         return None
+
+    def played_ms(self) -> int:
+        """Say how much of the recording has surely been journalled; 0 where nobody can tell."""
+        try:
+            noted = json.loads((self.settings.state_dir / "audio-run.json").read_bytes())
+            next_number = ask(self.settings, "capture", "status", timeout_s=0.3)["next_number"]
+        except (OSError, TimeoutError, ValueError, KeyError, MalformedMessageError):
+            return 0
+        return max(0, int(next_number) - int(noted["first_number"])) * FRAME_MS
 
     def kill_supervisor(self) -> bool:
         """SIGKILL the supervisor; its processes have to follow. False where one stayed."""

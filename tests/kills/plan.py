@@ -64,10 +64,13 @@ class Plan:
     """The sinks there are."""
     ends_in_an_outage: bool = False
     """The service is away from shortly before the sound's end, and the supervisor is killed after it."""
+    breaks_off_at_s: float | None = None
+    """When the supervisor is killed in the middle of the sound; no later run plays the rest."""
 
     @property
     def kills(self) -> int:
-        return sum(event.what == "kill" for event in self.events) + self.ends_in_an_outage
+        of_processes = sum(event.what == "kill" for event in self.events)
+        return of_processes + (self.ends_in_an_outage or self.breaks_off_at_s is not None)
 
     def recording(self) -> Recording:
         """Dense speech: about two words a second, no turn longer than what can be said again at once."""
@@ -88,6 +91,8 @@ class Plan:
         lines = [f"seed {self.seed}: {sound_s:.1f} s of sound, {self.kills} kills"]
         if self.ends_in_an_outage:
             lines.append("       the service is away at the end, and the supervisor is killed")
+        if self.breaks_off_at_s is not None:
+            lines.append(f"{self.breaks_off_at_s:6.2f} s the supervisor is killed, and all is over")
         return "\n".join([*lines, *map(str, self.events)])
 
 
@@ -104,7 +109,9 @@ def plan(seed: int, *, turns: int = 20, core: Sequence[str] = CORE, sinks: Seque
     for at_s in _spread(chance, chance.randint(*STOPS), sound_s):
         target = chance.choice([*core, *sinks])
         events.append(Event(at_s=at_s, what="stop", target=target, for_s=_some_s(chance, 0.2, 5)))
-    ends_in_an_outage = bool(core) and chance.random() < 0.25
+    ending = chance.choice(("well", "well", "in an outage", "broken off")) if core else "well"
+    ends_in_an_outage = ending == "in an outage"
+    breaks_off_at_s = round(sound_s * chance.uniform(0.6, 0.95), 2) if ending == "broken off" else None
     breaks = chance.randint(*BREAKS) if core else 0
     for at_s in _spread(chance, breaks, sound_s - 4 * ends_in_an_outage):
         events.append(_break(chance, at_s))
@@ -116,9 +123,15 @@ def plan(seed: int, *, turns: int = 20, core: Sequence[str] = CORE, sinks: Seque
     return Plan(
         seed=seed,
         turns=turns,
-        events=tuple(sorted(events, key=lambda event: event.at_s)),
+        events=tuple(
+            sorted(
+                (event for event in events if event.at_s < (breaks_off_at_s or sound_s + 1)),
+                key=lambda event: event.at_s,
+            )
+        ),
         options={"inference_s": chance.choice((0, 0.1, 0.3)), "heartbeat_s": 5.0, "begin_s": 0.1},
         ends_in_an_outage=ends_in_an_outage,
+        breaks_off_at_s=breaks_off_at_s,
     )
 
 

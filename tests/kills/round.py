@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from minuted.journal.turns import TurnJournal
-from simulator.coded import compose
-from simulator.oracle import HEADING, Verdict
+from simulator.coded import Spoken, compose
+from simulator.oracle import HEADING, Output, Verdict, number_of
 from simulator.process import Process
 from simulator.proxy import Proxy
 from simulator.receiver import Receiver
@@ -36,6 +36,8 @@ RETRY_S: Final = 0.1
 RUNS_MAX: Final = 4
 """A run that was killed or could not finish is followed by others, in which nothing is said."""
 CAUGHT_UP_S: Final = 2.0
+NEAR_S: Final = 0.3
+"""How long before the end of a recording that is broken off its place is looked at."""
 SHOWN_MAX: Final = 12
 """Words named of each kind that went wrong."""
 ENGINE: Final = """
@@ -98,6 +100,8 @@ class Round:
         self._said = plan.recording()
         self._sound = self._said.save(folder / "talk.wav")
         self._quiet = compose(0, lead_in_ms=500).save(folder / "quiet.wav")
+        self._played_ms: int | None = None
+        """Of a recording that was broken off: how much was surely played."""
         self._outcome = Outcome(seed=plan.seed)
 
     def run(self) -> Outcome:
@@ -121,7 +125,7 @@ class Round:
                 outcome.wrong.append(f"{type(error).__name__}: {error}")
             requests = list(self._receiver.requests)
         outputs = gather(self._folder, requests, self._subscriber, plan.sinks)
-        outcome.verdicts = verdicts(self._said.words, outputs)
+        outcome.verdicts = verdicts(self._expected(outputs), outputs)
         outcome.wrong += [f"message {name} came with two bodies" for name in changed_bodies(requests)]
         if self._subscriber.missed:
             outcome.wrong.append(f"the subscriber missed {self._subscriber.missed}")
@@ -143,9 +147,20 @@ class Round:
             outage = Event(at_s=sound_s - 3, what="down", for_s=600)
             queue.append((outage.at_s, len(queue), outage))
         heapq.heapify(queue)
+        breaks_off_at_s = plan.breaks_off_at_s or float("inf")
+        played_ms = 0
         while daemon.is_running:
             now_s = time.monotonic() - sound_began_s
+            if now_s > sound_s + OVER_S_MAX:
+                raise TimeoutError("the recording does not come to its end")
             striker.undo_what_is_due(now_s)
+            if now_s > breaks_off_at_s:
+                # Capture may be away at just this moment: then it is an earlier word that counts.
+                self._played_ms = daemon.played_ms() or played_ms
+                self._kill_supervisor()
+                break
+            if now_s > breaks_off_at_s - NEAR_S:
+                played_ms = daemon.played_ms() or played_ms
             if queue and queue[0][0] <= now_s:
                 _, place, event = heapq.heappop(queue)
                 if striker.strike(event, now_s):
@@ -155,9 +170,7 @@ class Round:
                 else:
                     self._outcome.missed.append(str(event))
             elif plan.ends_in_an_outage and now_s > sound_s and not queue and self._capture_is_over():
-                if not daemon.kill_supervisor():
-                    self._outcome.wrong.append("processes outlived their supervisor")
-                self._outcome.happened["kill supervisor"] += 1
+                self._kill_supervisor()
                 break
             elif not queue and not striker.is_owing and not plan.ends_in_an_outage:
                 break
@@ -165,6 +178,21 @@ class Round:
                 time.sleep(0.02)
         self._outcome.missed += [str(event) for _, _, event in queue]
         striker.undo_all()
+
+    def _kill_supervisor(self) -> None:
+        if not self._daemon.kill_supervisor():
+            self._outcome.wrong.append("processes outlived their supervisor")
+        self._outcome.happened["kill supervisor"] += 1
+
+    def _expected(self, outputs: dict[str, Output]) -> tuple[Spoken, ...]:
+        """Give the words that must be in every output: those that were played, and any one of them has."""
+        if self._played_ms is None:
+            return self._said.words
+        delivered = [number_of(word.text) or 0 for output in outputs.values() for word in output.words]
+        last = max(delivered, default=0)
+        return tuple(
+            word for word in self._said.words if word.end_ms <= self._played_ms or word.number <= last
+        )
 
     def _capture_is_over(self) -> bool:
         return self._daemon.stages().get("capture", {}).get("state") == "stopped"

@@ -26,6 +26,7 @@ class Striker:
         self._proxy = proxy
         self._receiver = receiver
         self._subscriber = subscriber
+        self._starting: list[threading.Thread] = []
         self._undo: dict[str, tuple[float, Callable[[], None]]] = {}
         """What lasts, by its name: only one of each at a time."""
 
@@ -71,6 +72,13 @@ class Striker:
 
     def undo_all(self) -> None:
         self.undo_what_is_due(float("inf"))
+        for thread in self._starting:
+            thread.join()
+
+    def _start_service(self) -> None:
+        # It takes a second, in which other things shall go on happening.
+        self._starting.append(threading.Thread(target=self._service.start, daemon=True))
+        self._starting[-1].start()
 
     def _break(self, event: Event) -> Callable[[], None] | None:
         """Break the open session; give what mends it, or None where nothing needs to be."""
@@ -88,8 +96,7 @@ class Striker:
                 return proxy.up
             case "service_kill":
                 service.kill()
-                # It takes a second to start, in which other things shall go on happening.
-                return lambda: threading.Thread(target=service.start, daemon=True).start()
+                return self._start_service
             case "service_stop":
                 service.pause()
                 return service.resume

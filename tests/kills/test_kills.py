@@ -102,12 +102,13 @@ def test_a_plan_is_a_function_of_its_seed() -> None:
 
 def test_a_plan_kills_everybody_and_keeps_to_the_crash_limit() -> None:
     """At the fifth crash of one core process within a minute the supervisor gives up, as it should."""
-    for seed in range(50):
+    for seed in range(10):
         made = plan(seed)
         kills = Counter(event.target for event in made.events if event.what == "kill")
         assert kills.keys() == {"transcription", "capture", *SINKS}
+        assert not (made.ends_in_an_outage and made.breaks_off_at_s)
         assert max(kills["transcription"], kills["capture"]) <= CORE_KILLS[1] < 5
-        assert made.kills == kills.total() + made.ends_in_an_outage
+        assert made.kills - kills.total() == bool(made.ends_in_an_outage or made.breaks_off_at_s)
         assert list(made.events) == sorted(made.events, key=lambda event: event.at_s)
 
 

@@ -75,7 +75,6 @@ CASES = [
     before("http 403, somebody's proxy", "http", status=403),
     before("upgrade never answered", "unanswered"),
     before("no Begin", "no_begin"),
-    Case(name="stall from the start", script=(Fault(name="stall", at_audio_ms=100),)),
     broken("the service reads no more", "black_hole"),
     *(
         broken(f"malformed: {name}", "say", failures=0, message=name)
