@@ -1,5 +1,6 @@
 """What came out of a daemon's four ends, and what the oracle says of each."""
 
+import re
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,8 @@ from simulator.oracle import Output, Verdict, from_file_log, from_srt, from_turn
 from simulator.receiver import Request
 
 TIME_ERROR_MS_MAX: Final = 50
+NO_AUDIO: Final = re.compile(r"^\[[^]]* [\d.]+ \w+\]$", re.MULTILINE)
+"""What subtitles say of a gap, as between a run that was killed and the next."""
 
 
 class Subscriber:
@@ -59,7 +62,8 @@ def gather(
     """Read the outputs there are. A message the receiver saw again under its name counts once."""
     # One recording is one meeting and so one file; words in a second one would be out of place.
     files = sorted((folder / "srt").glob("*.srt"))
-    srt = [word for file in files for word in from_srt(file.read_text(encoding="utf-8")).words]
+    texts = [NO_AUDIO.sub("", file.read_text(encoding="utf-8")) for file in files]
+    srt = [word for text in texts for word in from_srt(text).words]
     turns = folder / "turns.jsonl"
     outputs = {
         "delivery/file_log": from_file_log(turns.read_text(encoding="utf-8") if turns.exists() else ""),
