@@ -1,7 +1,8 @@
 """POST every final turn, revision and gap to a web address, signed after Standard Webhooks 1.0.0.
 
 At least once, in order, one at a time. What a receiver sees twice has the same webhook-id and the
-same bytes. Source of the headers and the rules: the specification at standardwebhooks.com.
+same bytes, which are stored before the first try.
+Source of the headers and the rules: the specification at standardwebhooks.com.
 """
 
 import base64
@@ -75,6 +76,10 @@ class Webhook(Sink):
         if not self._keys:
             log.warning("webhook_unsigned", sink=self.name, to=origin_of(self.url))
 
+    def prepare(self, record: Turn | Gap) -> str:
+        body = body_of(record, words=self.words)
+        return json.dumps({"id": id_of(record, self.epoch), "body": body.decode()}, ensure_ascii=False)
+
     def write(self, turn: Turn) -> None:
         self._post(turn)
 
@@ -98,9 +103,10 @@ class Webhook(Sink):
         return found
 
     def _post(self, record: Turn | Gap) -> None:
-        message_id = id_of(record)
+        message = json.loads(self.prepared or self.prepare(record))
+        message_id = message["id"]
         try:
-            status, retry_after = self._send(message_id, body_of(record, words=self.words))
+            status, retry_after = self._send(message_id, message["body"].encode())
         except httpx.HTTPError as error:
             # Not the error's own text: it may hold the address.
             raise Retry(f"{origin_of(self.url)}: {reason_of(error)}") from None
@@ -150,7 +156,7 @@ def judge(status: int) -> Literal["delivered", "refused", "again"]:
 
 
 def body_of(record: Turn | Gap, *, words: bool) -> bytes:
-    """Give the body: a pure function of the record, so that every retry sends the same bytes."""
+    """Give the body of a record's message."""
     data = record.to_map()
     if not words:
         data.pop("words", None)
@@ -166,11 +172,12 @@ def body_of(record: Turn | Gap, *, words: bool) -> bytes:
     return body_of(record, words=False) if words and len(body) > BODY_BYTES_MAX else body
 
 
-def id_of(record: Turn | Gap) -> str:
-    """Name the message, the same in every retry and after every restart, without a dot."""
+def id_of(record: Turn | Gap, epoch: str) -> str:
+    """Name the message, like no other of this or another journal, without a dot."""
     plain = unicodedata.normalize("NFKD", record.room).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
-    return f"minuted_{slug or f'{zlib.crc32(record.room.encode()):08x}'}_{record.seq}"
+    slug = slug or f"{zlib.crc32(record.room.encode()):08x}"
+    return "_".join(filter(None, ("minuted", slug, epoch, str(record.seq))))
 
 
 def sign(keys: tuple[bytes, ...], message_id: str, timestamp: str, body: bytes) -> str:

@@ -33,6 +33,10 @@ class Sink(ABC):
     """The sink's name in the configuration."""
     room: str = ""
     """The room's name."""
+    epoch: str = ""
+    """The journal in which the record at hand has its number: numbers begin again in a new one."""
+    prepared: str = ""
+    """What `prepare` gave for the record at hand, before the first try."""
     checkpoint: dict[str, Any]
     """What `write`, `revise` and `gap` leave here (numbers, strings, lists) is stored together with
     the turn's being delivered, and is here again at the next `open`: how far a file was written, say.
@@ -48,6 +52,10 @@ class Sink(ABC):
     @abstractmethod
     def write(self, turn: Turn) -> None:
         """Deliver one final turn now; don't buffer."""
+
+    def prepare(self, record: Turn | Gap) -> str:  # noqa: ARG002
+        """Give what every try of a record is to have in common, also after a restart."""
+        return ""
 
     def revise(self, turn: Turn) -> None:
         """Take a revision of a turn delivered before; `turn.id` tells which."""

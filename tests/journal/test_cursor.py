@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fake_publisher import gap, turn
-from minuted.journal.cursor import Cursor, CursorInUseError, encoded
+from minuted.journal.cursor import Cursor, CursorFullError, CursorInUseError, encoded, path_of, read_place
 from minuted.messages import from_map
 
 
@@ -172,3 +172,142 @@ def test_a_checkpoint_that_cannot_be_stored_is_refused(checkpoint: object) -> No
     """Better at the first turn than at the first restart."""
     with pytest.raises((TypeError, ValueError)):
         encoded(checkpoint)  # type: ignore[arg-type]
+
+
+def fill(cursor: Cursor, *, full: bool = True) -> None:
+    """Let the file grow no further, as on a full disk."""
+    pages = cursor._database.execute("PRAGMA page_count").fetchone()[0]
+    cursor._database.execute(f"PRAGMA max_page_count = {pages if full else 1_000_000}")
+
+
+def test_on_a_full_disk_nothing_is_stored_and_the_same_can_be_tried_again(path: Path) -> None:
+    """The sink waits for room; a crash would have it deliver the record again."""
+    cursor = Cursor(path)
+    cursor.place("one", 0)
+    cursor.advance(1, encoded({"bytes": 1}))
+    long = encoded({"bytes": 2, "more": "x" * 50_000})
+    fill(cursor)
+    for _ in range(2):
+        with pytest.raises(CursorFullError, match="No space left"):
+            cursor.advance(2, long)
+        with pytest.raises(CursorFullError, match="No space left"):
+            cursor.reject(turn(2, "y" * 50_000), "no")
+        with pytest.raises(CursorFullError, match="No space left"):
+            cursor.prepare("one", 2, "z" * 50_000)
+    assert (cursor.seq, cursor.checkpoint, cursor.count_dead_letters()) == (1, {"bytes": 1}, 0)
+    assert cursor.prepared("one", 2) is None
+    fill(cursor, full=False)
+    cursor.advance(2, long)
+    cursor.close()
+    again = Cursor(path)
+    assert (again.seq, again.checkpoint["bytes"]) == (2, 2)
+    again.close()
+
+
+def test_a_place_there_is_no_room_for_holds_and_is_stored_with_the_next_record(path: Path) -> None:
+    """Where to go on is known all the same: no reason not to deliver."""
+    cursor = Cursor(path)
+    cursor.place("one", 7)
+    fill(cursor)
+    with pytest.raises(CursorFullError):
+        cursor.place("x" * 50_000, 0)
+    fill(cursor, full=False)
+    cursor.advance(1)
+    cursor.close()
+    again = Cursor(path)
+    assert (again.epoch, again.seq) == ("x" * 50_000, 1)
+    again.close()
+
+
+def test_what_was_prepared_for_a_record_is_kept_until_it_is_delivered(path: Path) -> None:
+    """A restart sends what the first try sent, whatever the options are now."""
+    cursor = Cursor(path)
+    cursor.place("one", 4)
+    assert cursor.prepared("one", 5) is None
+    cursor.prepare("one", 5, "first")
+    cursor.close()
+    again = Cursor(path)
+    assert again.prepared("one", 5) == "first"
+    assert again.prepared("two", 5) is None
+    again.advance(5)
+    assert again.prepared("one", 5) is None
+    again.close()
+
+
+def test_what_was_prepared_stays_with_a_dead_letter_as_long_as_that_is_one(path: Path) -> None:
+    """It may be offered again after months."""
+    cursor = Cursor(path)
+    cursor.place("one", 0)
+    for seq in (1, 2, 3):
+        cursor.prepare("one", seq, f"of {seq}")
+        cursor.reject(turn(seq), "no")
+    cursor.place("two", 0)
+    cursor.prepare("two", 1, "another")
+    first, *_ = cursor.dead_letters()
+    assert cursor.drop([2]) == [2]
+    assert [cursor.prepared("one", seq) for seq in (1, 2, 3)] == ["of 1", None, "of 3"]
+    assert cursor.prepared("two", 1) == "another"
+    cursor.advance(1)
+    cursor.settle(first)
+    assert [cursor.prepared("one", seq) for seq in (1, 2, 3)] == [None, None, "of 3"]
+    cursor.close()
+
+
+def test_a_journal_that_ends_before_our_place_gives_its_numbers_to_other_records(path: Path) -> None:
+    """The state of a backup: what was prepared for the old number 3 is not the new one's."""
+    cursor = Cursor(path)
+    cursor.place("one", 2)
+    cursor.prepare("one", 3, "old")
+    cursor.reject(turn(3), "no")
+    cursor.prepare("one", 4, "old")
+    cursor.place("one", 2)
+    assert [cursor.prepared("one", seq) for seq in (3, 4)] == [None, None]
+    cursor.close()
+
+
+def test_an_older_version_s_file_is_gone_on_with(path: Path) -> None:
+    """It has no table for what is prepared."""
+    cursor = Cursor(path)
+    cursor.place("one", 4)
+    cursor._database.execute("DROP TABLE prepared")
+    cursor.close()
+    again = Cursor(path)
+    again.prepare("one", 5, "first")
+    assert (again.seq, again.prepared("one", 5)) == (4, "first")
+    again.close()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from minuted.journal.cursor import Cursor
+cursor = Cursor(Path(sys.argv[1]))
+cursor.place("one", 4)
+cursor.advance(5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_place_of_a_sink_that_does_not_run_can_be_read(tmp_path: Path) -> None:
+    """Also after a kill, when it stands in the log alone; and reading it keeps nobody out."""
+    path = path_of(tmp_path, "webhook")
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert path.with_name("webhook.db-wal").stat().st_size
+    assert read_place(path) == ("one", 5)
+    cursor = Cursor(path)
+    assert (cursor.epoch, cursor.seq) == ("one", 5)
+    cursor.advance(6)
+    cursor.close()
+    assert read_place(path) == ("one", 6)
+
+
+def test_nobody_can_tell_the_place_of_a_sink_that_runs_or_never_ran(path: Path) -> None:
+    """Then everything is kept: a guess could lose what it still lacks."""
+    assert read_place(path) is None
+    assert not path.exists()
+    cursor = Cursor(path)
+    assert read_place(path) is None
+    cursor.close()
+    assert read_place(path) is None, "it has no place yet"
+    path.write_bytes(b"no database at all" * 100)
+    assert read_place(path) is None

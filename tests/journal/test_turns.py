@@ -4,12 +4,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from minuted.journal.turns import PAGE_MAX, TurnJournal
+from minuted.journal.turns import PAGE_MAX, TurnJournal, TurnJournalFullError
 from minuted.messages import Gap, Turn, Word, from_map
 
 GAP = Gap(room="r", meeting_id="m", meeting_started_at_ms=5, start_ms=0, end_ms=50, reason="paused")
@@ -149,18 +150,65 @@ def test_what_commit_returned_from_is_on_the_disk(path: Path) -> None:
     assert values == ["wal", 2, "exclusive"]
 
 
-def test_a_full_disk_is_an_error_and_no_hole(journal: TurnJournal) -> None:
-    """The process must end on it: nobody knows what reached the disk."""
-    journal.commit(TURN)
+@contextmanager
+def no_room(journal: TurnJournal) -> Iterator[None]:
+    """Let the file grow no further, as on a full disk."""
     pages = journal._database.execute("PRAGMA page_count").fetchone()[0]
     journal._database.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
-        journal.commit(replace(TURN, text="x" * 50_000), {"mark": 9})
+    yield
     journal._database.execute("PRAGMA max_page_count = 1000000")
 
-    assert journal.state("mark") is None
-    assert journal.commit(GAP).seq == 2
-    assert seqs(journal) == [1, 2]
+
+def test_on_a_full_disk_nothing_is_stored_and_the_same_can_be_tried_again(
+    journal: TurnJournal, path: Path
+) -> None:
+    """Sound waits in its own journal until there is room: no reason to end the process, nor for a hole."""
+    journal.commit(TURN, {"mark": 1})
+    long = replace(TURN, text="x" * 50_000)
+    with no_room(journal):
+        for _ in range(3):
+            with pytest.raises(TurnJournalFullError, match="No space left") as full:
+                journal.commit(long, {"mark": 2})
+            assert full.value.filename == str(path)
+            with pytest.raises(TurnJournalFullError):
+                journal.keep({"mark": 3, "long": "y" * 50_000})
+        assert journal.state("mark") == 1
+        assert journal.state("long") is None
+        assert journal.last_seq == 1
+        assert journal.commit(GAP).seq == 2, "a small one finds a place in a page that is there"
+
+    assert journal.commit(long, {"mark": 2}).seq == 3
+    journal.close()
+    again = TurnJournal(path)
+    assert seqs(again) == [1, 2, 3]
+    assert again.state("mark") == 2
+    again.close()
+
+
+def test_any_other_error_of_the_database_is_final(journal: TurnJournal) -> None:
+    """Nobody can know what reached the disk; only a new process finds out."""
+    journal._database.execute(
+        "CREATE TRIGGER bad BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'bad'); END"
+    )
+    with pytest.raises(sqlite3.IntegrityError, match="bad"):
+        journal.commit(TURN)
+    journal.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        journal.commit(TURN)
+
+
+def test_state_can_be_kept_without_a_record(journal: TurnJournal, path: Path) -> None:
+    """Confirmed silence moves the mark, and is nobody's turn."""
+    journal.commit(TURN, {"mark": 1, "meeting": "m1"})
+    journal.keep({"mark": 2, "hole": [1, 5]})
+    with pytest.raises(TypeError):
+        journal.keep({"mark": 3, "hole": object()})
+    journal.close()
+
+    again = TurnJournal(path)
+    assert [again.state(key) for key in ("mark", "meeting", "hole")] == [2, "m1", [1, 5]]
+    assert again.last_seq == 1
+    again.close()
 
 
 def test_a_second_process_is_refused(journal: TurnJournal, path: Path) -> None:

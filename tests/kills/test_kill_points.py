@@ -62,7 +62,12 @@ DELIVERY: Final = {
     "cursor-moved": Point(count=2),
     "checkpoint-restored": Point(),
 }
-POINTS: Final = {**TRANSCRIPTION, **CAPTURE, **DELIVERY}
+OF_SOME: Final = {
+    "record-prepared": ("delivery/webhook", Point(count=2)),
+}
+"""Places only some sinks come by."""
+PREPARED: Final = {name: point for name, (_, point) in OF_SOME.items()}
+POINTS: Final = {**TRANSCRIPTION, **CAPTURE, **DELIVERY, **PREPARED}
 
 
 def named() -> set[str]:
@@ -80,7 +85,9 @@ def rounds() -> list[tuple[Plan, dict[str, Point]]]:
     """Give the runs: each place of delivery at each sink, and with them all places of the others."""
     others = zip(cycle(TRANSCRIPTION), cycle(CAPTURE), strict=False)
     made = []
-    for number, (delivered, sink) in enumerate((name, sink) for name in DELIVERY for sink in SINKS):
+    of_sinks = [(name, sink) for name in DELIVERY for sink in SINKS]
+    of_sinks += [(name, sink) for name, (sink, _) in OF_SOME.items()]
+    for number, (delivered, sink) in enumerate(of_sinks):
         transcribed, captured = next(others)
         plan = Plan(seed=number, sinks=(sink,), **{"turns": 5, **TRANSCRIPTION[transcribed].plan})
         made.append((plan, {name: POINTS[name] for name in (transcribed, captured, delivered)}))

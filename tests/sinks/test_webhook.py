@@ -179,6 +179,15 @@ def test_the_id_names_room_and_number_without_a_dot(sink, receiver):
     assert re.fullmatch(r"minuted_[0-9a-f]{8}_4", ids[1])
 
 
+def test_the_id_of_a_new_journal_s_number_is_another_one(sink, receiver):
+    """Numbers begin again at 1; a receiver that remembers ids must not take the record for an old one."""
+    for epoch in ("0a1b", "2c3d"):
+        sink.epoch = epoch
+        sink.write(turn(1))
+    ids = [post.headers["webhook-id"] for post in receiver.posts]
+    assert ids == ["minuted_boardroom_0a1b_1", "minuted_boardroom_2c3d_1"]
+
+
 @given(
     room=st.text(max_size=40),
     text=st.text(max_size=3000),
@@ -190,7 +199,7 @@ def test_every_signature_is_good_to_an_independent_verifier(room, text, keys_byt
     """A wrong one would show only at the receiver's."""
     secrets_in_use = [new_secret(key_bytes) for key_bytes in keys_bytes]
     record = turn(1, text, room=room)
-    message_id, timestamp = webhook.id_of(record), str(int(time.time()))
+    message_id, timestamp = webhook.id_of(record, ""), str(int(time.time()))
     body = webhook.body_of(record, words=words)
     signature = webhook.sign(webhook.keys_of(" ".join(secrets_in_use)), message_id, timestamp, body)
     headers = {
@@ -241,6 +250,21 @@ def test_the_bytes_are_the_same_after_a_restart(receiver):
             sink.write(turn(5, "once more"))
     first, second = receiver.posts
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
+
+
+def test_what_was_prepared_is_posted_whatever_the_options_say_now(receiver):
+    """`words` was switched on between the first try and the second: one id is one text."""
+    with closing(opened("webhook", url=receiver.url, secret=SECRET)) as sink:
+        sink.epoch = "0a1b"
+        sink.prepared = prepared = sink.prepare(turn(5, "Grüße"))
+        sink.write(turn(5, "Grüße"))
+    with closing(opened("webhook", url=receiver.url, secret=SECRET, words=True)) as sink:
+        sink.prepared = prepared
+        sink.write(turn(5, "Grüße"))
+    first, second = receiver.posts
+    assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
+    assert json.loads(first.body)["data"]["text"] == "Grüße"
+    Verifier(SECRET).verify(second.body, second.headers)
 
 
 def test_a_connection_that_breaks_or_cannot_be_made_is_tried_again(sink, receiver):

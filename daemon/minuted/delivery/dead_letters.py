@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from minuted.config import Settings
 from minuted.control import Handler, ask
-from minuted.journal.cursor import Cursor, DeadLetter
+from minuted.journal.cursor import Cursor, DeadLetter, path_of
 
 LISTED_MAX: Final = 500
 """Dead letters in one answer; the oldest come first."""
@@ -51,7 +51,7 @@ def handlers(cursor: Cursor, on_change: Callable[[], None]) -> dict[str, Handler
 
 def cursor_path(settings: Settings, name: str) -> Path:
     """Name the file of a sink's cursor."""
-    return settings.state_dir / "sinks" / f"{name}.db"
+    return path_of(settings.state_dir, name)
 
 
 _Action = Callable[[Cursor, Sequence[int] | None], dict[str, Any]]

@@ -11,13 +11,14 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 import structlog
 import tenacity
 
-from minuted.journal.cursor import Cursor, DeadLetter, encoded
+from minuted.journal.cursor import Cursor, CursorFullError, DeadLetter, encoded
 from minuted.messages import Gap, MalformedMessageError, Record, Turn, from_map
 from minuted.runtime import notify
 from minuted.runtime.kill_points import reached
@@ -38,7 +39,7 @@ PLACE_WAIT_S: Final = 3.0
 IDLE_S: Final = 1.0
 WANTED_MAX: Final = 10
 """Dead letters offered again before the next look for new records."""
-SHOWN: Final = ("name", "room", "checkpoint")
+SHOWN: Final = ("name", "room", "epoch", "checkpoint")
 """Attributes of a sink that are no secrets."""
 
 log = structlog.get_logger(__name__)
@@ -119,10 +120,11 @@ class Runner:
         self._draining = False
         self._progress_s = 0.0
         self._shows_partials = shows_partials(type(sink))
+        self._prepares = type(sink).prepare is not Sink.prepare
 
     def run(self) -> int:
         """Work until `stop` is set and all is delivered; give the exit status."""
-        if not self._insist(self._sink.open, None):
+        if not self._insist(lambda: self._call(self._sink.open), None):
             return self._conclude(done=self._subscription.finished)
         reached("checkpoint-restored")
         try:
@@ -148,28 +150,59 @@ class Runner:
     def _deliver(self, record: Record, seq: int) -> bool:
         """Have a record delivered or put aside, and move the cursor; False when that was given up."""
         reached("record-received")
+        deliver = method_for(self._sink, record)
         try:
-            delivered = self._insist(method_for(self._sink, record), record)
+            delivered = self._prepare(record, seq) and self._insist(lambda: self._call(deliver), record)
         except Reject as error:
             reason = self._reason(error, record)
-            self._cursor.reject(record, reason)
+            if not self._store(lambda: self._cursor.reject(record, reason), record):
+                return False
             self._count_dead_letters()
             log.error("record_rejected", sink=self._sink.name, seq=seq, reason=reason)
             return True
         if delivered:
             reached("record-written")
-            self._cursor.advance(seq, self._checkpoint)
-            reached("cursor-moved")
-            self._status.delivered += 1
-        return delivered
+        if not delivered or not self._store(lambda: self._cursor.advance(seq, self._checkpoint), record):
+            return False
+        reached("cursor-moved")
+        self._status.delivered += 1
+        return True
 
-    def _insist(self, call: Callable[[], None], record: Record | None) -> bool:
+    def _prepare(self, record: Record, seq: int) -> bool:
+        """Have ready what the tries of a record have in common, and stored; False when that was given up."""
+        sink, cursor = self._sink, self._cursor
+        sink.epoch = cursor.epoch
+        if not self._prepares:
+            return True
+        sink.prepared = cursor.prepared(cursor.epoch, seq) or ""
+        if sink.prepared:
+            return True
+
+        def prepare() -> None:
+            sink.prepared = str(sink.prepare(record))
+
+        done = self._insist(lambda: self._call(prepare), record) and self._store(
+            lambda: cursor.prepare(cursor.epoch, seq, sink.prepared), record
+        )
+        reached("record-prepared")
+        return done
+
+    def _store(self, move: Callable[[], None], record: Record | None) -> bool:
+        """Have the cursor store something as soon as there is room; False when that was given up.
+
+        What the sink did is not done again: only a kill meanwhile leads to that.
+        """
+        return self._insist(move, record, CursorFullError)
+
+    def _insist(
+        self, call: Callable[[], None], record: Record | None, again: type[Exception] = Exception
+    ) -> bool:
         """Call until it returns; False when given up. Raises Reject where there is a record to reject."""
         failures = 0
         while True:
             try:
-                self._call(call)
-            except Exception as error:
+                call()
+            except again as error:
                 if isinstance(error, Reject) and record is not None:
                     self._succeed()
                     raise
@@ -245,14 +278,18 @@ class Runner:
         if self._draining:
             return
         for letter in self._cursor.dead_letters(wanted=True, limit=WANTED_MAX):
+            self._sink.epoch = letter.epoch
+            self._sink.prepared = self._cursor.prepared(letter.epoch, letter.seq) or ""
             try:
                 self._call(method_for(self._sink, record_of(letter)))
             except Exception as error:
                 reason = self._reason(error, None, str(letter.record.get("text", "")))
-                self._cursor.keep(letter, reason)
+                if not self._store(partial(self._cursor.keep, letter, reason), None):
+                    break
                 log.error("dead_letter_kept", sink=self._sink.name, seq=letter.seq, reason=reason)
             else:
-                self._cursor.settle(letter, self._checkpoint)
+                if not self._store(partial(self._cursor.settle, letter, self._checkpoint), None):
+                    break
                 log.info("dead_letter_delivered", sink=self._sink.name, seq=letter.seq)
         self._count_dead_letters()
 
@@ -324,7 +361,10 @@ def placer(cursor: Cursor, name: str) -> Callable[[Position], None]:
             log.info("delivery_begins", **values)
         else:
             log.warning("journal_changed", reason=position.reason, **values)
-        cursor.place(position.epoch, position.seq)
+        try:
+            cursor.place(position.epoch, position.seq)
+        except CursorFullError:
+            log.warning("place_not_stored", **values)
 
     return place
 

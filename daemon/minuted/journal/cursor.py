@@ -1,24 +1,30 @@
 """How far a sink has got, what it left for itself, and what it could not deliver: one SQLite file a sink.
 
 WAL with synchronous=FULL: a cursor that was moved stays moved after a power cut. The file belongs to
-one process with one connection, which keeps clear of SQLite's WAL-reset bug as well. An I/O error is
-raised as it comes, and must end the process: nobody can know what reached the disk.
+one process with one connection, which keeps clear of SQLite's WAL-reset bug as well. Whatever stores
+raises CursorFullError where there is no room; any other I/O error is raised as it comes, and must end
+the process: nobody can know what reached the disk.
 """
 
+import errno
 import json
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from minuted.journal.turns import is_full
 from minuted.messages import Record
 
 OPEN_WAIT_S: Final = 1.0
 """How long a predecessor may take to let go of the file."""
+READ_WAIT_S: Final = 0.1
+"""How long a look into the file of a sink that does not run may take."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS cursor (
@@ -29,11 +35,18 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL, record TEXT NOT NULL,
     reason TEXT NOT NULL, at_ms INTEGER NOT NULL, wanted INTEGER NOT NULL DEFAULT 0, UNIQUE (epoch, seq)
 );
+CREATE TABLE IF NOT EXISTS prepared (
+    epoch TEXT NOT NULL, seq INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (epoch, seq)
+);
 """
 
 
 class CursorInUseError(OSError):
     """Another process delivers to this sink already."""
+
+
+class CursorFullError(OSError):
+    """There is no room: nothing was stored, and the same can be tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,7 @@ class Cursor:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(
             path, isolation_level=None, timeout=OPEN_WAIT_S, check_same_thread=False
@@ -89,15 +103,35 @@ class Cursor:
         return dict(json.loads(self._checkpoint))
 
     def place(self, epoch: str, seq: int) -> None:
-        """Go on after `seq` of the journal `epoch`; the checkpoint and the dead letters stay."""
-        with self._transaction():
-            self._move(epoch, seq, self._checkpoint)
+        """Go on after `seq` of the journal `epoch`; the checkpoint and the dead letters stay.
+
+        The place holds in this process also where there was no room for it: the next move stores it.
+        """
         self.epoch, self.seq = epoch, seq
+        with self._transaction():
+            # Numbers beyond it may come to be other records'.
+            self._database.execute("DELETE FROM prepared WHERE epoch = ? AND seq > ?", (epoch, seq))
+            self._forget_prepared()
+            self._move(epoch, seq, self._checkpoint)
+
+    def prepare(self, epoch: str, seq: int, value: str) -> None:
+        """Store what every try to deliver a record has in common, before the first."""
+        with self._transaction():
+            self._database.execute("INSERT OR REPLACE INTO prepared VALUES (?, ?, ?)", (epoch, seq, value))
+
+    def prepared(self, epoch: str, seq: int) -> str | None:
+        """Give what was stored for the tries of a record, None before the first."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT value FROM prepared WHERE epoch = ? AND seq = ?", (epoch, seq)
+            ).fetchone()
+        return str(row[0]) if row else None
 
     def advance(self, seq: int, checkpoint: str = "") -> None:
         """Note that `seq` was delivered, and the sink's checkpoint with it (as `encoded`; "" = unchanged)."""
         self._check_order(seq)
         with self._transaction():
+            self._database.execute("DELETE FROM prepared WHERE epoch = ? AND seq = ?", (self.epoch, seq))
             self._move(self.epoch, seq, checkpoint or self._checkpoint)
         self.seq, self._checkpoint = seq, checkpoint or self._checkpoint
 
@@ -139,12 +173,17 @@ class Cursor:
 
     def drop(self, seqs: Sequence[int] | None = None) -> list[int]:
         """Throw dead letters away (None: all); give the numbers that were found."""
-        return self._each(seqs, "DELETE FROM dead_letters WHERE seq = ?")
+        return self._each(
+            seqs,
+            "DELETE FROM prepared WHERE seq = ? AND (epoch, seq) IN (SELECT epoch, seq FROM dead_letters)",
+            "DELETE FROM dead_letters WHERE seq = ?",
+        )
 
     def settle(self, letter: DeadLetter, checkpoint: str = "") -> None:
         """Note that a dead letter was delivered after all."""
         with self._transaction():
             self._database.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,))
+            self._forget_prepared()
             self._move(self.epoch, self.seq, checkpoint or self._checkpoint)
         self._checkpoint = checkpoint or self._checkpoint
 
@@ -154,6 +193,11 @@ class Cursor:
             self._database.execute(
                 "UPDATE dead_letters SET wanted = 0, reason = ? WHERE id = ?", (reason, letter.id)
             )
+
+    def _forget_prepared(self) -> None:
+        self._database.execute(
+            "DELETE FROM prepared WHERE (epoch, seq) NOT IN (SELECT epoch, seq FROM dead_letters)"
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -166,24 +210,47 @@ class Cursor:
         if not self.epoch or seq != self.seq + 1:
             raise ValueError(f"record {seq} does not follow {self.seq} of journal {self.epoch!r}")
 
-    def _each(self, seqs: Sequence[int] | None, statement: str) -> list[int]:
+    def _each(self, seqs: Sequence[int] | None, *statements: str) -> list[int]:
         with self._transaction():
             if seqs is None:
                 rows = self._database.execute("SELECT DISTINCT seq FROM dead_letters ORDER BY seq").fetchall()
                 seqs = [row[0] for row in rows]
-            return [seq for seq in seqs if self._database.execute(statement, (seq,)).rowcount > 0]
+            execute = self._database.execute
+            return [seq for seq in seqs if [execute(each, (seq,)).rowcount for each in statements][-1] > 0]
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
             try:
+                self._database.execute("BEGIN IMMEDIATE")
                 yield
-            except BaseException:
+                self._database.execute("COMMIT")
+            except BaseException as error:
                 with suppress(sqlite3.Error):  # the first error is the one to tell
                     self._database.execute("ROLLBACK")
+                if is_full(error):
+                    raise CursorFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from None
                 raise
-            self._database.execute("COMMIT")
+
+
+def path_of(state_dir: Path, sink: str) -> Path:
+    """Name the file of a sink's cursor."""
+    return state_dir / "sinks" / f"{sink}.db"
+
+
+def read_place(path: Path) -> tuple[str, int] | None:
+    """Give the epoch and the number a sink that does not run has got to; None where nobody can tell.
+
+    A running sink's file is locked: only its own process knows, and None is given.
+    """
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=READ_WAIT_S)
+        ) as file:
+            row = file.execute("SELECT epoch, seq FROM cursor").fetchone()
+    except sqlite3.Error:
+        return None
+    return (str(row[0]), int(row[1])) if row else None
 
 
 def encoded(checkpoint: dict[str, Any]) -> str:

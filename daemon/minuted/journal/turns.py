@@ -3,13 +3,20 @@
 SQLite in WAL mode with synchronous=FULL: what `commit` returned from survives a power cut. One
 process with one connection writes and reads it, which also keeps clear of the WAL-reset bug of
 SQLite before 3.51.3 (it needs two connections).
+
+The file's size is bounded by what is kept, without a VACUUM: pages that pruning frees are the next
+records' pages. The write-ahead log is emptied into the file whenever it holds WAL_PAGES pages, which one
+connection cannot hinder, and is begun anew by the next commit, cut back to WAL_BYTES_KEPT.
 """
 
+import errno
 import json
+import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +25,11 @@ from minuted.messages import Record, encode, unpack
 
 PAGE_MAX: Final = 500
 """Records in one page of a replay."""
+PRUNED_MAX: Final = 1000
+"""Records deleted at once; some 20 ms."""
+WAL_PAGES: Final = 1000
+WAL_BYTES_KEPT: Final = 8 << 20
+"""The log grows beyond it only while a full disk keeps it from being emptied."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, record BLOB NOT NULL);
@@ -25,17 +37,29 @@ CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
+class TurnJournalFullError(OSError):
+    """There is no room: nothing was stored, and the same can be tried again."""
+
+
 class TurnJournal:
     """Commits records under the next sequence number, and gives them back by it.
 
-    `epoch` names the journal and changes only when it is a new one. An I/O error is raised as it
-    comes, and must end the process: nobody can know what reached the disk.
+    `epoch` names the journal and changes only when it is a new one. Whatever stores raises
+    TurnJournalFullError where there is no room. Any other error of SQLite is raised as it comes, and
+    must end the process: nobody can know what reached the disk.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(path, isolation_level=None)
-        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
+        for pragma in (
+            "locking_mode=EXCLUSIVE",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"wal_autocheckpoint={WAL_PAGES}",
+            f"journal_size_limit={WAL_BYTES_KEPT}",
+        ):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.executescript(_SCHEMA)
         self.epoch: str = self.state("epoch") or self._begin_epoch()
@@ -51,17 +75,15 @@ class TurnJournal:
                 "INSERT INTO records VALUES (?, ?, ?)",
                 (numbered.seq, time.time_ns() // 1_000_000, encode(numbered)),
             )
-            for key, value in (state or {}).items():
-                self._put(key, value)
+            self._put_all(state or {})
         self.last_seq += 1
         self.first_seq = self.first_seq or self.last_seq
         return numbered
 
     def keep(self, state: Mapping[str, Any]) -> None:
-        """Store `state` without a record."""
+        """Store `state` without a record: all of it or nothing."""
         with self._transaction():
-            for key, value in state.items():
-                self._put(key, value)
+            self._put_all(state)
 
     def page(self, from_seq: int, limit: int = PAGE_MAX) -> list[dict[str, Any]]:
         """Give up to `limit` records from `from_seq` on, as maps, in order."""
@@ -76,33 +98,60 @@ class TurnJournal:
         row = self._database.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
         return json.loads(row[0]) if row else None
 
+    def oldest_ms(self) -> int | None:
+        """Say when the first record was committed (epoch milliseconds); None where there is none."""
+        row = self._database.execute("SELECT at_ms FROM records ORDER BY seq LIMIT 1").fetchone()
+        return int(row[0]) if row else None
+
+    def prune(self, before_ms: int, keep_from_seq: int) -> int:
+        """Delete records committed before `before_ms`, and before `keep_from_seq`; give how many.
+
+        At most PRUNED_MAX go in a call. They go from the front up to the first that is to be kept, so
+        that no hole comes about, whatever the clock said when. The newest record always stays: the
+        next number is known by it.
+        """
+        end_seq = min(keep_from_seq, self.last_seq, self.first_seq + PRUNED_MAX)
+        kept = self._database.execute(
+            "SELECT min(seq) FROM records WHERE seq < ? AND at_ms >= ?", (end_seq, before_ms)
+        ).fetchone()[0]
+        end_seq = kept or end_seq
+        if end_seq <= self.first_seq:
+            return 0
+        with self._transaction():
+            gone = self._database.execute("DELETE FROM records WHERE seq < ?", (end_seq,)).rowcount
+        self.first_seq = end_seq
+        return gone
+
     def close(self) -> None:
         self._database.close()
 
     def _begin_epoch(self) -> str:
         epoch = secrets.token_hex(8)
-        with self._transaction():
-            self._put("epoch", epoch)
+        self.keep({"epoch": epoch})
         return epoch
 
-    def _put(self, key: str, value: Any) -> None:
-        self._database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, json.dumps(value)))
+    def _put_all(self, state: Mapping[str, Any]) -> None:
+        self._database.executemany(
+            "INSERT OR REPLACE INTO state VALUES (?, ?)",
+            [(key, json.dumps(value)) for key, value in state.items()],
+        )
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._database)
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK and the error."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> None:
-        self._database.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
             self._database.execute("COMMIT")
-        elif self._database.in_transaction:  # a full disk has ended it already
-            self._database.execute("ROLLBACK")
+        except BaseException as error:
+            with suppress(sqlite3.Error):  # a full disk may have ended it already
+                self._database.execute("ROLLBACK")
+            if is_full(error):
+                raise TurnJournalFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from None
+            raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether SQLite had no room: the one error after which it is certain that nothing was stored."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.Error) and code == sqlite3.SQLITE_FULL

@@ -20,7 +20,7 @@ from minuted.transcription.seam import words_known
 
 NO_SPEAKER: Final = ("UNKNOWN", "PENDING")
 """What the service calls a speaker it cannot tell, by age of the model."""
-FINALS_MAX: Final = 1000
+FINALS_MAX: Final = 300
 """Finals of a session kept for revisions; an older one is not revised."""
 
 
