@@ -1,6 +1,7 @@
 """A stage that does as it is told: `fake_stage.py STAGE FOLDER BEHAVIOUR`, the behaviour in JSON.
 
-exits: exit statuses of the first starts, each after `status` was told. over: exits so once ready.
+exits: exit statuses of the first starts, each after `status` was told. over: exits so once ready,
+and with `waits` not before there is a file FOLDER/go.
 deaf: does not hear SIGTERM. mute: never says it is ready. spawns: starts a child of its own.
 control: has a control socket, as transcription always has, which tells lag and last_error.
 Every event goes into FOLDER/events, one a line.
@@ -48,6 +49,8 @@ def main() -> int:
     if not told.get("mute"):
         notify(f"READY=1\nSTATUS={told.get('ready', 'ready')}")
     if "over" in told:
+        while told.get("waits") and not (folder / "go").exists():
+            stop.wait(0.02)
         note("over")
         return told["over"]
     stop.wait()

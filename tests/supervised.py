@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from minuted import bus
-from minuted.config import Capture, ConfigError, Settings
+from minuted.config import Capture, ConfigError, Journal, Settings
 from minuted.runtime import logs
 from minuted.supervisor import Supervisor
 
@@ -21,6 +21,7 @@ def main() -> int:
         runtime_dir=folder / "run",
         stop_timeout_s=spec.get("stop_timeout_s", 20),
         capture=Capture(source=spec.get("source", "microphone")),
+        journal=Journal(audio=spec.get("audio", "disk")),
     )
     fake = [sys.executable, str(Path(__file__).with_name("fake_stage.py"))]
     stages = {

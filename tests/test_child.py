@@ -21,7 +21,13 @@ BASE = {
 
 def environment_of(stage):
     return environment(
-        BASE, stage, supervisor_pid=7, notices="@ours", service="assemblyai", engine_key="inner"
+        BASE,
+        stage,
+        supervisor_pid=7,
+        notices="@ours",
+        service="assemblyai",
+        engine_key="inner",
+        run="5e6f",
     )
 
 
@@ -46,6 +52,7 @@ def test_a_process_learns_what_was_decided_and_whom_it_belongs_to():
     told = environment_of("capture")
     assert told["MINUTED_SERVICE"] == "assemblyai"
     assert told["MINUTED_SUPERVISOR_PID"] == "7"
+    assert told["MINUTED_RUN"] == "5e6f"
     assert told["NOTIFY_SOCKET"] == "@ours"
     assert told["PATH"] == "/bin"
     assert "WATCHDOG_USEC" not in told

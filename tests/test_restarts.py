@@ -34,10 +34,17 @@ def test_waits_double_up_to_half_a_minute_and_chance_only_shortens_them(failures
         (Kind.RECORDING, 1, False, History(), Then.DRAIN),
         (Kind.RECORDING, -9, True, History(), Then.DRAIN),
         (Kind.RECORDING, 78, True, History(), Then.MISCONFIGURED),
+        (Kind.RESUMABLE, 0, False, History(), Then.DRAIN),
+        (Kind.RESUMABLE, 1, False, History(), Then.DRAIN),
+        (Kind.RESUMABLE, -9, True, History(), Then.AGAIN),
+        (Kind.RESUMABLE, -9, False, History(1, (5.0,)), Then.AGAIN),
+        (Kind.RESUMABLE, -9, False, CRASHED_OFTEN, Then.GIVE_UP),
+        (Kind.RESUMABLE, 78, True, History(), Then.MISCONFIGURED),
+        (Kind.RESUMABLE, 78, False, History(), Then.DRAIN),
     ],
 )
 def test_what_follows_an_end(kind, exit_status, first, history, then):
-    attended = kind is Kind.RECORDING
+    attended = kind in (Kind.RECORDING, Kind.RESUMABLE)
     assert after_end(kind, exit_status, history, first=first, attended=attended) is then
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from minuted.child import Child
-from minuted.config import Capture, Engine, Settings, SinkTable
+from minuted.config import Capture, Engine, Journal, Settings, SinkTable
 from minuted.restarts import Kind
 from minuted.stages import commands, kind_of, summary
 
@@ -22,7 +22,12 @@ def test_commands_follow_the_configuration(tmp_path):
     begins = [sys.executable, "-m", "minuted", "--config", str(tmp_path / "minuted.toml")]
     assert table["capture"] == [*begins, "capture", "--input", "talk.wav", "--pace", "fast"]
     assert table["delivery/webhook"] == [*begins, "delivery", "webhook"]
-    assert [kind_of(stage, settings) for stage in table] == [Kind.CORE, Kind.CORE, Kind.SINK, Kind.RECORDING]
+    assert [kind_of(stage, settings) for stage in table] == [Kind.CORE, Kind.CORE, Kind.SINK, Kind.RESUMABLE]
+
+
+def test_a_recording_goes_on_after_a_kill_only_where_the_disk_tells_how_far_it_got():
+    settings = Settings(capture=Capture(source="talk.wav"), journal=Journal(audio="memory"))
+    assert kind_of("capture", settings) is Kind.RECORDING
 
 
 def test_a_room_has_no_engine_where_the_service_is_far_away():

@@ -222,6 +222,26 @@ def test_a_recording_that_breaks_off_drains_and_fails(run):
     assert "transcription drain" in room.events()
 
 
+def test_a_killed_recording_goes_on_in_the_same_run(run):
+    """The journal knows how far it was played, and the run's name tells it from another playing."""
+    room = run({**ROOM, "capture": {"exits": [None, -9], "over": 0, "waits": True}}, source="x.wav")
+    before = room.wait_until_ready()
+    names = [environment_of_capture(room)["MINUTED_RUN"]]
+    os.kill(before["capture"]["pid"], signal.SIGKILL)
+    room.wait_for(lambda stages: stages["capture"]["restarts"] == 2 and stages["capture"]["state"] == "ready")
+    names.append(environment_of_capture(room)["MINUTED_RUN"])
+    (room.folder / "go").touch()
+    assert room.end() == {"status": 0, "reason": ""}
+    assert room.events("start").count("capture start") == 3
+    assert names[0] == names[1] != ""
+
+
+def test_a_killed_recording_is_the_end_of_a_run_that_keeps_no_sound_on_the_disk(run):
+    room = run({**ROOM, "capture": {"exits": [-9]}}, source="x.wav", audio="memory")
+    assert room.end() == {"status": 1, "reason": "the recording broke off: killed by SIGKILL"}
+    assert room.events("start").count("capture start") == 1
+
+
 def test_what_a_sink_could_not_deliver_is_told(run):
     stages = {
         **ROOM,
@@ -339,6 +359,10 @@ def test_nothing_is_left_behind_after_many_kills(run):
     assert len(children_of(room.process.pid)) == len(ROOM)
     ask(room.settings, "supervisor", "stop")
     assert room.end() == {"status": 0, "reason": ""}
+
+
+def environment_of_capture(room):
+    return json.loads((room.folder / "environment-capture").read_text())
 
 
 def received(notices):

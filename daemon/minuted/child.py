@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal
 
-from .config import KEY_NAME, SERVICE_NAME
+from .config import KEY_NAME, RUN_NAME, SERVICE_NAME
 from .restarts import History, Kind, wait_s
 from .runtime.signals import PARENT
 
@@ -187,7 +187,14 @@ def parse_notice(data: bytes) -> dict[str, str]:
 
 
 def environment(
-    base: Mapping[str, str], stage: str, *, supervisor_pid: int, notices: str, service: str, engine_key: str
+    base: Mapping[str, str],
+    stage: str,
+    *,
+    supervisor_pid: int,
+    notices: str,
+    service: str,
+    engine_key: str,
+    run: str,
 ) -> dict[str, str]:
     """Give a process its environment: nobody gets a key that is not theirs."""
     ours = dict(base)
@@ -199,6 +206,7 @@ def environment(
         ours["MINUTED_ENGINE_KEY"] = engine_key
     # Without the key, a process could not tell which service was meant.
     ours[SERVICE_NAME] = service
+    ours[RUN_NAME] = run
     ours[PARENT] = str(supervisor_pid)
     ours["NOTIFY_SOCKET"] = notices
     return ours

@@ -33,6 +33,8 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 SERVICE_NAME: Final = "MINUTED_SERVICE"
 """The environment's name for the service a supervisor has decided on: its children see no key."""
+RUN_NAME: Final = "MINUTED_RUN"
+"""The environment's name for the run a supervisor's processes belong to: its recording is played once."""
 BUNDLED_SINKS: Final = next(
     (
         folder

@@ -111,7 +111,7 @@ class Session(Message):
     topic: ClassVar[str] = "session"
     type: Literal["session"] = "session"
     event: str
-    """started, ended, retrying, refused, warning, or drained (the run is over)."""
+    """started, ended, retrying, refused, warning, halted (the disk is full), or drained (the run is over)."""
     room: str
     at_ms: int
     session_id: str = ""

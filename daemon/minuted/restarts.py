@@ -21,6 +21,8 @@ class Kind(Enum):
     """Without it nothing is transcribed: capture of a microphone, transcription, the engine."""
     RECORDING = auto()
     """Capture of a recording: its end is the run's end, and it is not played twice."""
+    RESUMABLE = auto()
+    """The same, but killed it is started again: the journal on the disk tells where it has to go on."""
     SINK = auto()
 
 
@@ -65,8 +67,11 @@ def after_end(kind: Kind, exit_status: int, history: History, *, first: bool, at
             return Then.AGAIN
         return Then.MISCONFIGURED if first else Then.STAY_DOWN
     if exit_status == MISCONFIGURED:
+        if kind is Kind.RESUMABLE and not first:
+            # It was there before: what has been heard is worth having.
+            return Then.DRAIN
         return Then.MISCONFIGURED if first or attended else Then.AGAIN
-    if kind is Kind.RECORDING:
+    if kind is Kind.RECORDING or (kind is Kind.RESUMABLE and exit_status >= 0):
         return Then.DRAIN
     return Then.GIVE_UP if len(history.crashes_s) >= CRASHES_MAX else Then.AGAIN
 

@@ -33,7 +33,9 @@ def is_recording(settings: Settings) -> bool:
 def kind_of(stage: str, settings: Settings) -> Kind:
     if stage.startswith("delivery/"):
         return Kind.SINK
-    return Kind.RECORDING if stage == "capture" and is_recording(settings) else Kind.CORE
+    if stage == "capture" and is_recording(settings):
+        return Kind.RESUMABLE if settings.journal.audio == "disk" else Kind.RECORDING
+    return Kind.CORE
 
 
 def summary(room: str, state: str, children: Sequence[Child]) -> str:

@@ -80,6 +80,7 @@ class Supervisor:
         self._sinks_wait_s_max = sinks_wait_s_max
         self._restart_wait_s_max = restart_wait_s_max
         self._engine_key = secrets.token_urlsafe(24)
+        self._id = secrets.token_hex(8)
         self._began_s = time.monotonic()
         self._stop: Stop | None = None
         self._outcome = Outcome(0)
@@ -265,6 +266,7 @@ class Supervisor:
             notices=self._notices.address,
             service=self._service,
             engine_key=self._engine_key,
+            run=self._id,
         )
         try:
             child.start(ours)

@@ -1,5 +1,8 @@
 """What capture costs and how evenly its frames come, over 10 s of a recording and of a microphone.
 
+Every frame goes into the audio journal on the disk and then into the socket; `journal_kb_s` is what the
+journal grew by in a second, `unpushed` how many frames nobody was there for yet.
+
 Expected on a 2-core machine that is otherwise idle: the recording (48 kHz stereo, resampled) under
 2.5 % of a core and the virtual microphone (16 kHz mono) under 1.5 %, 99 frames of 100 within 2 ms (recording)
 and 5 ms (microphone, whose blocks PulseAudio deals out) of their place on a 50 ms grid.
@@ -24,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from capture.virtual_microphone import VirtualMicrophones
 from minuted.bus import FramesIn, Poller
 from minuted.config import load
+from minuted.control import status_of
 from minuted.messages import AudioFrame
 
 FRAMES = 200
@@ -50,7 +54,7 @@ def measure(folder: Path, capture: str, environment: dict[str, str]) -> dict[str
     command = [sys.executable, "-m", "minuted", "capture", "--config", str(config)]
     process = subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.DEVNULL)
     arrived_s: list[float] = []
-    began_s = used_s = 0.0
+    began_s = used_s = held_kb = 0.0
     try:
         while len(arrived_s) < WARM_UP_FRAMES + FRAMES and process.poll() is None:
             poller.wait(1)
@@ -58,9 +62,12 @@ def measure(folder: Path, capture: str, environment: dict[str, str]) -> dict[str
                 arrived_s.append(time.monotonic())
                 if len(arrived_s) == WARM_UP_FRAMES:
                     began_s, used_s = time.monotonic(), cpu_s(process.pid)
+                    held_kb = sum(file.stat().st_size for file in (folder / "audio").iterdir()) / 1000
         took_s = time.monotonic() - began_s
         used_s = cpu_s(process.pid) - used_s
         memory_mb = rss_mb(process.pid)
+        unpushed = (status_of(load(config), "capture") or {}).get("unpushed")
+        stored_kb = sum(file.stat().st_size for file in (folder / "audio").iterdir()) / 1000
     finally:
         process.terminate()
         process.wait()
@@ -74,6 +81,8 @@ def measure(folder: Path, capture: str, environment: dict[str, str]) -> dict[str
         "jitter_ms_p99": round(off_ms[len(off_ms) * 99 // 100], 2),
         "jitter_ms_max": round(off_ms[-1], 2),
         "rss_mb": round(memory_mb, 1),
+        "journal_kb_s": round((stored_kb - held_kb) / took_s, 1),
+        "unpushed": unpushed,
     }
 
 

@@ -5,21 +5,25 @@ import os
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from capture.virtual_microphone import VirtualMicrophones
+from journal.sound import read_all
 from minuted.bus import FramesIn, Poller
-from minuted.config import Settings, load
+from minuted.config import RUN_NAME, Settings, load
 from minuted.control import status_of
-from minuted.messages import AudioEnd, AudioFrame
+from minuted.journal.folder import Folder
+from minuted.messages import AudioEnd, AudioFrame, AudioGap
 from minuted.runtime.signals import PARENT
 
 WAIT_S = 30.0
-CLEARED = ("NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "MINUTED_LOG", PARENT)
+CLEARED = ("NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "MINUTED_LOG", PARENT, RUN_NAME)
 
 
 class Receiver:
@@ -54,6 +58,12 @@ class Receiver:
             assert time.monotonic() < until_s, f"only {len(self.frames)} frames within {WAIT_S:.0f} s"
             self.receive_one()
 
+    def receive_all(self) -> None:
+        """Take what a process that has ended left on its way."""
+        self._poller.wait(0.5)
+        while isinstance(record := self._frames_in.receive(), AudioFrame):
+            self.frames.append(record)
+
     def close(self) -> None:
         self._frames_in.close()
 
@@ -83,6 +93,11 @@ class Process:
     @property
     def has_ended(self) -> bool:
         return self.popen.poll() is not None
+
+    @property
+    def journal(self) -> list[AudioFrame | AudioGap | AudioEnd]:
+        """All that stands in the audio journal."""
+        return read_all(Folder(self.settings.state_dir / "audio"))
 
     def status(self) -> dict[str, Any]:
         return status_of(self.settings, "capture") or {}
@@ -123,6 +138,27 @@ def receiver(configure: Callable[[str], Settings]) -> Iterator[Receiver]:
     made = Receiver(configure("").frames_endpoint)
     yield made
     made.close()
+
+
+@pytest.fixture
+def noise() -> bytes:
+    """A minute of it."""
+    return np.random.default_rng(1).integers(-20000, 20000, 16000 * 60, np.int16).tobytes()
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[[bytes], Path]:
+    """Make a recording of 16 kHz mono 16-bit PCM."""
+
+    def write(pcm: bytes) -> Path:
+        with wave.open(str(tmp_path / "meeting.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(16000)
+            file.writeframes(pcm)
+        return tmp_path / "meeting.wav"
+
+    return write
 
 
 @pytest.fixture

@@ -39,6 +39,14 @@ def test_numbers_count_50_ms_steps_from_the_wall_clock_and_times_follow_the_samp
     assert [frame.captured_at_ms - STARTED_AT_MS for frame in frames] == [0, 50, 100]
 
 
+def test_numbers_go_on_where_earlier_ones_ended_ahead_of_the_clock():
+    """The journal takes no number twice; the time stays the clock's."""
+    framer = Framer(STARTED_AT_MS, least_number=STARTED_AT_MS // 50 + 7)
+    (frame,) = framer.cut(bytes(FRAME_BYTES))
+    assert (frame.number, frame.captured_at_ms) == (STARTED_AT_MS // 50 + 7, STARTED_AT_MS)
+    assert Framer(STARTED_AT_MS, least_number=5).next_number == STARTED_AT_MS // 50
+
+
 def test_frames_say_where_they_come_from():
     frame = frames_of(bytes(FRAME_BYTES))[0]
     assert (frame.source, frame.paced) == ("x.wav", False)

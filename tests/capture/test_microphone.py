@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from minuted.capture.microphone import (
     openings,
 )
 from minuted.config import ConfigError
-from minuted.messages import FRAME_SAMPLES
+from minuted.journal.audio_writer import AudioWriter
+from minuted.journal.folder import Folder
+from minuted.messages import FRAME_BYTES, FRAME_SAMPLES, AudioFrame, AudioGap
 from minuted.runtime.signals import PARENT
 
 SERVICE = {"SYSTEMD_EXEC_PID": str(os.getpid()), PARENT: str(os.getpid())}
@@ -272,8 +275,28 @@ def test_an_unplugged_microphone_ends_the_process(microphones, configure, receiv
     failed = next(line for line in process.log if line["event"] == "source_failed")
     assert 'the input device "ceiling" was lost' in failed["reason"]
     ended = next(line for line in process.log if line["event"] == "capture_ended")
-    receiver.receive_until(lambda: len(receiver.frames) == ended["frames"])
+    heard = [record for record in process.journal if isinstance(record, AudioFrame)]
+    assert len(heard) == ended["frames"]
+    # The reason of the hole that begins here.
+    following = heard[-1].number + 1
+    lost = AudioGap(from_number=following, to_number=following, reason="device-lost")
+    assert process.journal[-1] == lost
+    receiver.receive_until(lambda: receiver.numbers[-1] == heard[-1].number)
     assert receiver.end is None
+
+
+def test_numbers_never_go_back_whatever_the_clock_says(microphones, configure, start):
+    """A recording played fast is ahead of the clock, and a clock may be set back."""
+    settings = configure('device = "ceiling"')
+    ahead = int(time.time() * 1000) // 50 + 1_000_000
+    with closing(AudioWriter(Folder(settings.state_dir / "audio"), hours_max=1.0)) as writer:
+        writer.append(AudioFrame(number=ahead, captured_at_ms=0, pcm=bytes(FRAME_BYTES)))
+    process = start(settings, microphones.environment)
+    process.wait_for(lambda: process.status().get("frames", 0) > 5)
+    assert process.stop() == 0
+    first, second = process.journal[:2]
+    assert (first.number, second.number) == (ahead, ahead + 1)
+    assert abs(second.captured_at_ms / 1000 - time.time()) < 100
 
 
 def test_a_sound_server_that_hangs_is_noticed(microphones, configure, receiver, start):

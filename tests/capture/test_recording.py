@@ -2,12 +2,14 @@ import os
 import threading
 import tracemalloc
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from minuted.capture.playing import Playing
 from minuted.capture.recording import DamagedError, Pacer, Player, Recording
 from minuted.config import ConfigError
 from minuted.messages import FRAME_BYTES, AudioFrame
@@ -305,6 +307,34 @@ def test_a_short_delay_is_caught_up_with():
     pacer = Pacer(0.0)
     assert [pacer.next_wait_s(0.3) for _ in range(6)] == pytest.approx([0.0] * 6)
     assert pacer.next_wait_s(0.3) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("pace", ["real-time", "fast"])
+@pytest.mark.parametrize("rate_hz", [16000, 44100])
+def test_a_player_goes_on_in_the_middle_with_the_very_same_frames(recorded, rate_hz: int, pace):
+    """A resampler knows what came before: what it gives later must not tell that there was a break."""
+    path = recorded(tone(rate_hz, 2.03), rate_hz)
+    whole: list[AudioFrame] = []
+    playing = Playing(started_at_ms=1_000_007, first_number=50_000, from_number=50_000)
+    Player(Recording(path), pace, Clock(), playing).run(lambda frame: not whole.append(frame), Clock())
+    assert (whole[0].number, whole[0].captured_at_ms, len(whole)) == (50_000, 1_000_007, 41)
+
+    rest: list[AudioFrame] = []
+    clock = Clock()
+    player = Player(Recording(path), pace, clock, replace(playing, from_number=50_015))
+    player.run(lambda frame: not rest.append(frame), clock)
+    assert rest == whole[15:]
+    assert player.status()["position_s"] == 2.05
+    assert clock.now_s - 1000.0 == pytest.approx(len(rest) * 0.05 if pace == "real-time" else 0.0)
+
+
+def test_a_player_that_looks_for_its_place_can_be_stopped(recorded):
+    stop = threading.Event()
+    stop.set()
+    playing = Playing(started_at_ms=0, first_number=0, from_number=10)
+    player = Player(Recording(recorded(tone())), "fast", playing=playing)
+    player.run(lambda _: pytest.fail("nothing was to be played"), stop)
+    assert player.status()["position_s"] == 0
 
 
 def test_a_player_stops_when_no_more_is_wanted_and_tells_how_far_it_got(recorded):

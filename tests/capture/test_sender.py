@@ -1,82 +1,15 @@
 """The sender over a real socket, with sources that say just what a test wants."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
+from capture.scripted import FIRST, Run, Script
 from minuted.bus import FramesOut
 from minuted.capture.backlog import Backlog
 from minuted.capture.microphone import MicrophoneError, NoDeviceError
-from minuted.capture.sender import Sender
-from minuted.config import Settings
-from minuted.messages import FRAME_BYTES, AudioEnd, AudioFrame
-
-WAIT_S = 20.0
-FIRST = 1000
-LOUD = b"\x00\x40" * (FRAME_BYTES // 2)
-
-
-class Script:
-    """A source that gives some frames and then ends, fails, or waits to be told."""
-
-    def __init__(self, count: int, *, error: Exception | None = None, stays: bool = False) -> None:
-        self.name = "script"
-        self.missing = ""
-        self.overflows = 0
-        self.broken = ""
-        self.given = 0
-        self._count = count
-        self._error = error
-        self._stays = stays
-
-    def run(self, put: Callable[[AudioFrame], bool], stop: threading.Event) -> None:
-        for number in range(FIRST, FIRST + self._count):
-            if not put(AudioFrame(number=number, captured_at_ms=number * 50, pcm=LOUD)):
-                return
-            self.given += 1
-        if self._error:
-            raise self._error
-        if self._stays:
-            stop.wait(WAIT_S)
-
-    def fault(self, now_s: float) -> str:
-        return self.broken
-
-    def status(self) -> dict[str, Any]:
-        return {"own": 1}
-
-
-class Run:
-    """A sender at work on a thread of its own."""
-
-    def __init__(self, settings: Settings, source: Script, backlog: Backlog, stop_timeout_s: float) -> None:
-        self.stop = threading.Event()
-        self.backlog = backlog
-        self.sender = Sender(source, backlog, FramesOut(settings.frames_endpoint), self.stop, stop_timeout_s)
-        self.error: Exception | None = None
-        self.exit_status: int | None = None
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self.exit_status = self.sender.run()
-        except Exception as error:
-            self.error = error
-
-    def wait_for(self, is_so: Callable[[], Any]) -> None:
-        until_s = time.monotonic() + WAIT_S
-        while not is_so():
-            assert time.monotonic() < until_s, self.sender.status()
-            time.sleep(0.01)
-
-    def end(self) -> int | None:
-        self._thread.join(WAIT_S)
-        assert not self._thread.is_alive()
-        return self.exit_status
+from minuted.capture.outlets import Direct
+from minuted.messages import AudioEnd
 
 
 @pytest.fixture
@@ -86,7 +19,8 @@ def send(configure) -> Iterator[Callable[..., Run]]:
     def begin(source: Script, backlog: Backlog | None = None, *, stop_timeout_s: float = 1.0) -> Run:
         if backlog is None:
             backlog = Backlog(100_000, when_full="drop")
-        made.append(Run(configure(""), source, backlog, stop_timeout_s))
+        endpoint = configure("").frames_endpoint
+        made.append(Run(source, backlog, lambda _: Direct(FramesOut(endpoint)), stop_timeout_s))
         return made[-1]
 
     yield begin

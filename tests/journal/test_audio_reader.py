@@ -100,6 +100,19 @@ def test_an_end_is_told_to_whoever_begins_behind_the_last_frame(
         assert drain(behind) == []
 
 
+def test_a_gap_of_no_length_is_told_too(writer: AudioWriter, reader: AudioReader) -> None:
+    """It gives the reason of a hole whose end is not known yet."""
+    append(writer, 2)
+    with reader.cursor(FIRST) as cursor:
+        assert len(drain(cursor)) == 2
+        lost = gap(FIRST + 2, FIRST + 2, "device-lost")
+        writer.append(lost)
+        writer.append(frame(FIRST + 50))
+        assert drain(cursor) == [lost, frame(FIRST + 50)]
+    assert read_all(reader._folder, FIRST + 2) == [lost, frame(FIRST + 50)]
+    assert read_all(reader._folder, FIRST + 3) == [frame(FIRST + 50)]
+
+
 def test_a_hole_in_the_numbers_is_seen_as_it_is(writer: AudioWriter, reader: AudioReader) -> None:
     append(writer, 1)
     writer.append(frame(FIRST + 50))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from minuted.bus import FramesIn, FramesOut, ReplayServer, TurnsIn, TurnsOut
 from minuted.config import Settings
 from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder
-from minuted.journal.turns import TurnJournal
-from minuted.messages import AudioEnd, AudioFrame, Gap, Message, Session, Turn
+from minuted.journal.turns import TurnJournal, TurnJournalFullError
+from minuted.messages import AudioEnd, AudioFrame, Gap, Message, Record, Session, Turn
 from minuted.transcription.intake import intake_of
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.transcriber import Transcriber
@@ -25,6 +25,25 @@ WAIT_S_MAX = 60.0
 ALL = slice(None)
 FIRST = 1_000_000
 """The first frame's number: sound time 50,000,000 ms."""
+
+
+class Journal(TurnJournal):
+    """A turn journal that a test may take the room from."""
+
+    is_full: threading.Event
+
+    def commit(self, record: Record, state: Mapping[str, Any] | None = None) -> Record:
+        self._look()
+        return super().commit(record, state)
+
+    def keep(self, state: Mapping[str, Any]) -> None:
+        if hasattr(self, "is_full"):
+            self._look()
+        super().keep(state)
+
+    def _look(self) -> None:
+        if self.is_full.is_set():
+            raise TurnJournalFullError("database or disk is full")
 
 
 class Room:
@@ -43,6 +62,7 @@ class Room:
         )
         frames, turns, replay = self._sockets
         self._ready = threading.Event()
+        self._disk_is_full = threading.Event()
         self._made: list[Transcriber] = []
         self._stop = threading.Event()
         self._subscriber = TurnsIn(settings.turns_endpoint)
@@ -52,7 +72,8 @@ class Room:
         self._next_number = max(FIRST, self._writer.next_number) if self._writer else FIRST
 
         def work() -> None:
-            journal = TurnJournal(settings.state_dir / "turns.db")
+            journal = Journal(settings.state_dir / "turns.db")
+            journal.is_full = self._disk_is_full
             intake = intake_of(settings, frames, journal)
             transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal), intake)
             self._made.append(transcriber)
@@ -102,6 +123,12 @@ class Room:
             self._frames.send(message)
         else:
             assert self._frames.send(message, wait_s=WAIT_S_MAX)
+
+    def fill_disk(self) -> None:
+        self._disk_is_full.set()
+
+    def empty_disk(self) -> None:
+        self._disk_is_full.clear()
 
     def skip(self, frames: int) -> None:
         """Leave out frames, as a capture that was away."""

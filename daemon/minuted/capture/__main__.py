@@ -1,21 +1,34 @@
-"""`minuted capture`: hear a microphone or play a recording, push frames of 50 ms."""
+"""`minuted capture`: hear a microphone or play a recording, journal and push frames of 50 ms."""
 
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Final
 
-from minuted.bus import FramesOut
+import structlog
+
+from minuted.bus import AddressInUseError, FramesOut
+from minuted.capture import playing
 from minuted.capture.backlog import Backlog
 from minuted.capture.microphone import Microphone
+from minuted.capture.outlets import Direct, Journalled, Outlet
 from minuted.capture.sender import Sender, Source
-from minuted.config import Settings
+from minuted.config import RUN_NAME, Settings
 from minuted.control import ControlServer
+from minuted.journal.audio_writer import AudioWriter
+from minuted.journal.folder import Folder, FolderInUseError
 from minuted.messages import FRAME_MS
 from minuted.runtime import notify, signals
 
 AHEAD_FRAMES_MAX: Final = 20
-"""How far a recording is read ahead of the socket."""
+"""How far a recording is read ahead."""
+CLAIM_S_MAX: Final = 2.0
+"""How long a predecessor may take to let go of the journal."""
+CLAIM_AGAIN_S: Final = 0.1
+
+log = structlog.get_logger(__name__)
 
 
 def run(settings: Settings) -> int:
@@ -25,8 +38,15 @@ def run(settings: Settings) -> int:
     a person has started us. Ends the process by itself where PortAudio might hang in its closing.
     """
     stop = signals.stop_event()
-    source, backlog = _open(settings)
-    sender = Sender(source, backlog, FramesOut(settings.frames_endpoint), stop, settings.stop_timeout_s)
+    try:
+        source, backlog, outlet = _open(settings, stop)
+    except AddressInUseError:
+        raise
+    except OSError as error:
+        log.error("journal_failed", reason=str(error))
+        notify.status(f"the audio journal failed: {error}")
+        return 1
+    sender = Sender(source, backlog, outlet, stop, settings.stop_timeout_s)
     control = ControlServer(settings.control_endpoint("capture"), {"status": lambda _: sender.status()})
     try:
         exit_status = sender.run()
@@ -38,17 +58,63 @@ def run(settings: Settings) -> int:
     return exit_status
 
 
-def _open(settings: Settings) -> tuple[Source, Backlog]:
+def _open(settings: Settings, stop: threading.Event) -> tuple[Source, Backlog, Outlet]:
+    """Open the source and the way on for its frames, on the disk or not."""
     wanted = settings.capture
+    folder = settings.state_dir / "audio" if settings.journal.audio == "disk" else None
     if wanted.source == "microphone":
+        writer = _claim(folder, settings, stop) if folder else None
         frames_max = int(settings.journal.memory_s_max * 1000) // FRAME_MS
-        microphone = Microphone(wanted.device, wanted.channel, patient=_is_a_service())
-        return microphone, Backlog(frames_max, when_full="drop")
+        microphone = Microphone(
+            wanted.device,
+            wanted.channel,
+            patient=_is_a_service(),
+            least_number=writer.next_number if writer else 0,
+        )
+        return microphone, Backlog(frames_max, when_full="drop"), _outlet(settings, writer, stop)
     # A microphone does without numpy and the sound file library.
     from minuted.capture.recording import Player, Recording  # noqa: PLC0415
 
     recording = Recording(Path(wanted.source).expanduser(), wanted.channel)
-    return Player(recording, wanted.pace), Backlog(AHEAD_FRAMES_MAX, when_full="wait")
+    backlog = Backlog(AHEAD_FRAMES_MAX, when_full="wait")
+    if folder is None:
+        return Player(recording, wanted.pace), backlog, _outlet(settings, None, stop)
+    writer = _claim(folder, settings, stop)
+    now_ms = time.time_ns() // 1_000_000
+    run_id = os.environ.get(RUN_NAME, "")
+    played = playing.begin(settings.state_dir, run_id, wanted.source, writer.next_number, now_ms)
+    if played.goes_on:
+        log.info("recording_resumed", frames=played.from_number - played.first_number)
+        # To find the place again may take a while.
+        notify.ready(f"going on with {recording.name}")
+    outlet = _outlet(settings, writer, stop, played_from=played.first_number)
+    return Player(recording, wanted.pace, playing=played), backlog, outlet
+
+
+def _claim(folder: Path, settings: Settings, stop: threading.Event) -> AudioWriter:
+    """Open the audio journal. Raises AddressInUseError when another process keeps it."""
+    until_s = time.monotonic() + CLAIM_S_MAX
+    while True:
+        try:
+            writer = AudioWriter(Folder(folder), hours_max=settings.journal.audio_hours_max)
+        except FolderInUseError:
+            if time.monotonic() > until_s or stop.wait(CLAIM_AGAIN_S):
+                raise AddressInUseError(
+                    f"the audio journal {folder} is already in use by another minuted"
+                ) from None
+            continue
+        if writer.cut_bytes:
+            log.warning("journal_cut", bytes=writer.cut_bytes)
+        return writer
+
+
+def _outlet(
+    settings: Settings, writer: AudioWriter | None, stop: threading.Event, played_from: int | None = None
+) -> Outlet:
+    out = FramesOut(settings.frames_endpoint)
+    if writer is None:
+        return Direct(out)
+    return Journalled(writer, Folder(settings.state_dir / "audio"), out, stop, played_from=played_from)
 
 
 def _is_a_service() -> bool:

@@ -1,4 +1,4 @@
-"""Frames between the thread that makes them and the one that sends them. The audio journal's place."""
+"""Frames between the thread that makes them and the one that sends them: what memory holds."""
 
 import threading
 from collections import deque

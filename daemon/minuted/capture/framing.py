@@ -16,11 +16,15 @@ class Framer:
     """Cuts 16 kHz mono 16-bit PCM into frames; what is left over waits for the next block.
 
     `started_at_ms` is the wall clock, in epoch milliseconds, of the first sample. The times of all
-    others follow from how many samples came before them, not from when they arrived.
+    others follow from how many samples came before them, not from when they arrived. The first number
+    follows from it too, but is `least_number` where earlier sound has been counted further.
     """
 
-    def __init__(self, started_at_ms: int, *, source: str = "microphone", paced: bool = True) -> None:
+    def __init__(
+        self, started_at_ms: int, *, least_number: int = 0, source: str = "microphone", paced: bool = True
+    ) -> None:
         self._started_at_ms = started_at_ms
+        self._first_number = max(started_at_ms // FRAME_MS, least_number)
         self._source = source
         self._paced = paced
         self._count = 0
@@ -28,7 +32,7 @@ class Framer:
 
     @property
     def next_number(self) -> int:
-        return self._started_at_ms // FRAME_MS + self._count
+        return self._first_number + self._count
 
     def cut(self, block: bytes) -> list[AudioFrame]:
         """Give the frames that `block` completes."""

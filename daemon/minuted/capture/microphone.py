@@ -125,7 +125,7 @@ class Microphone:
     is missing. A sound server that hangs can hold `run` up for ever: that is what `fault` tells.
     """
 
-    def __init__(self, device: str, channel: int, *, patient: bool = False) -> None:
+    def __init__(self, device: str, channel: int, *, patient: bool = False, least_number: int = 0) -> None:
         self.name = "microphone"
         self.missing = ""
         """Why there is no device yet, while a patient microphone waits for one."""
@@ -133,6 +133,7 @@ class Microphone:
         self._wanted = device
         self._channel = channel
         self._patient = patient
+        self._least_number = least_number
         self._device = ""
         self._rate_hz = 0
         self._drift_ms = 0
@@ -255,7 +256,7 @@ class Microphone:
             self.overflows += overflowed
             if framer is None:
                 first_heard_s = self._heard_s
-                framer = Framer(int(time.time() * 1000) - FRAME_MS)
+                framer = Framer(int(time.time() * 1000) - FRAME_MS, least_number=self._least_number)
             self._drift_ms = round(1000 * (self._heard_s - first_heard_s - read / self._rate_hz))
             read += block_samples
             for frame in framer.cut(convert(bytes(pcm))):

@@ -13,6 +13,7 @@ import soundfile
 
 from minuted.capture.conversion import RATES_HZ, Block, Converter, check_channel
 from minuted.capture.framing import Framer
+from minuted.capture.playing import Playing, playing_anew
 from minuted.config import ConfigError
 from minuted.messages import FRAME_MS, AudioFrame
 
@@ -101,13 +102,17 @@ class Pacer:
 
 
 class Player:
-    """Plays a recording into a function, as a microphone would speak."""
+    """Plays a recording into a function, as a microphone would speak: anew, or on from where `playing` says.
+
+    What has been played is decoded again and passed over, so that not a sample differs.
+    """
 
     def __init__(
         self,
         recording: Recording,
         pace: Literal["real-time", "fast"],
         clock: Callable[[], float] = time.monotonic,
+        playing: Playing | None = None,
     ) -> None:
         self.name = recording.name
         self.missing = ""
@@ -115,14 +120,24 @@ class Player:
         self._recording = recording
         self._paced = pace == "real-time"
         self._clock = clock
+        self._playing = playing
         self._played = 0
         self._damage: DamagedError | None = None
 
     def run(self, put: Callable[[AudioFrame], bool], stop: threading.Event) -> None:
         """Play to the end, or until `put` wants no more. Raises DamagedError after what could be played."""
-        framer = Framer(int(time.time() * 1000), source=self.name, paced=self._paced)
+        playing = self._playing or playing_anew(int(time.time() * 1000))
+        framer = Framer(
+            playing.started_at_ms, least_number=playing.first_number, source=self.name, paced=self._paced
+        )
         pacer = Pacer(self._clock())
         for frame in self._frames(framer):
+            if frame.number < playing.from_number:
+                if stop.is_set():
+                    break
+                self._played += 1
+                pacer = Pacer(self._clock())
+                continue
             if self._paced and (wait_s := pacer.next_wait_s(self._clock())):
                 stop.wait(wait_s)
             if not put(frame):

@@ -1,4 +1,4 @@
-"""A source's way into the frames socket: its frames in order, the end marker, and what goes wrong."""
+"""A source's way to its outlet: its frames in order, the end marker, and what goes wrong."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ from typing import Any, Final, Literal, Protocol
 
 import structlog
 
-from minuted.bus import FramesOut
 from minuted.capture.backlog import Backlog
 from minuted.capture.framing import level_dbfs
 from minuted.capture.microphone import MicrophoneError
-from minuted.messages import FRAME_MS, AudioEnd, AudioFrame
+from minuted.capture.outlets import JournalFailedError, Outlet, Reason
+from minuted.messages import FRAME_MS, AudioFrame
 from minuted.runtime import notify
 
 TICK_S: Final = 0.25
@@ -24,8 +24,10 @@ LOST_FLUSH_S_MAX: Final = 5.0
 """When the microphone is lost, how long what it had said may take to leave."""
 UNHEARD_FLUSH_S_MAX: Final = 0.5
 """How long a stop waits for a receiver that never was there."""
+NO_ROOM_FLUSH_S_MAX: Final = 0.5
+"""How long it waits for room on a disk that is full."""
 READER_S_MAX: Final = 1.0
-"""How long the reading thread may take to notice the end."""
+"""How long the reading thread may take to notice the end, or a failed journal to close."""
 TELL_EVERY_S: Final = 1.0
 """Losses are logged no more often."""
 
@@ -47,16 +49,16 @@ class Source(Protocol):
 
 
 class Sender:
-    """A source's way into the frames socket: one thread makes frames, the caller of `run` sends them."""
+    """A source's way to its outlet: one thread makes frames, the caller of `run` sends them."""
 
     def __init__(
-        self, source: Source, backlog: Backlog, out: FramesOut, stop: threading.Event, stop_timeout_s: float
+        self, source: Source, backlog: Backlog, outlet: Outlet, stop: threading.Event, stop_timeout_s: float
     ) -> None:
         self.is_stuck = False
         """A thread is left that may never end."""
         self._source = source
         self._backlog = backlog
-        self._out = out
+        self._outlet = outlet
         self._stop = stop
         self._stop_timeout_s = stop_timeout_s
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
@@ -68,7 +70,7 @@ class Sender:
         self._sent = 0
         self._next_number = 0
         self._sent_s = time.monotonic()
-        self._told_missing = ""
+        self._told_trouble = ""
         self._told_losses = (0, 0)
         self._told_losses_s = 0.0
 
@@ -77,18 +79,30 @@ class Sender:
         return {
             "state": self._state(time.monotonic()),
             "source": self._source.name,
-            "reason": self._source.missing,
+            "reason": self._trouble(),
             "frames": self._sent,
             "next_number": self._next_number,
             "queued": len(self._backlog),
             "dropped": self._backlog.dropped,
             "overflows": self._source.overflows,
             "level_dbfs": level_dbfs(tuple(self._recent)),
+            **self._outlet.status(),
             **self._source.status(),
         }
 
     def run(self) -> int:
         """Work until everything has been sent, or can no longer be; give the exit status."""
+        try:
+            return self._run()
+        except JournalFailedError as error:
+            log.error("journal_failed", reason=str(error))
+            notify.status(f"the audio journal failed: {error}")
+            # Nothing can be kept any more, and a disk that fails may hang as well.
+            self._begin_closing().join(READER_S_MAX)
+            self.is_stuck = True
+            return 1
+
+    def _run(self) -> int:
         self._reader.start()
         frame: AudioFrame | None = None
         while not self._is_over(time.monotonic()):
@@ -97,7 +111,7 @@ class Sender:
             if frame is None:
                 if self._backlog.is_drained:
                     break
-            elif self._out.send(frame, TICK_S):
+            elif self._outlet.take(frame, TICK_S):
                 self._note_sent(frame)
                 frame = None
         left = len(self._backlog) + (frame is not None)
@@ -106,7 +120,13 @@ class Sender:
         self._raise_error()
         is_whole = self._close(left)
         self.is_stuck = self._ending == "lost" or self._reader.is_alive() or not is_whole
-        log.info("capture_ended", reason=self._ending, frames=self._sent, dropped=self._backlog.dropped)
+        log.info(
+            "capture_ended",
+            reason=self._ending,
+            frames=self._sent,
+            dropped=self._backlog.dropped,
+            **self._outlet.status(),
+        )
         return 1 if self._failed or not is_whole else 0
 
     def _read(self) -> None:
@@ -127,11 +147,14 @@ class Sender:
             notify.ready(f"hearing {self._source.name}")
 
     def _is_over(self, now_s: float) -> bool:
-        """Look after the source and the counters; say whether there is no time left."""
+        """Look after the source, the outlet and the counters; say whether there is no time left."""
+        self._outlet.check()
         if not self._ending:
             self._look_for_end(now_s)
         elif self._deadline_s is None and self._stop.is_set():
             self._deadline_s = now_s + self._stop_timeout_s
+        if self._deadline_s is not None and self._outlet.trouble:
+            self._deadline_s = min(self._deadline_s, now_s + NO_ROOM_FLUSH_S_MAX)
         self._tell(now_s)
         return self._deadline_s is not None and now_s > self._deadline_s
 
@@ -163,11 +186,13 @@ class Sender:
 
     def _tell(self, now_s: float) -> None:
         """Say what has gone wrong since it was last said."""
-        if (missing := self._source.missing) != self._told_missing:
-            self._told_missing = missing
-            if missing:
-                # Up and at its post, though there is nothing to hear yet.
-                notify.ready(missing)
+        if (trouble := self._trouble()) != self._told_trouble:
+            self._told_trouble = trouble
+            if trouble:
+                # Up and at its post, though there is nothing to hear yet or no room for it.
+                notify.ready(trouble)
+            elif self._sent:
+                notify.status(f"hearing {self._source.name}")
         losses = (self._backlog.dropped, self._source.overflows)
         if losses == self._told_losses or now_s - self._told_losses_s < TELL_EVERY_S:
             return
@@ -179,31 +204,43 @@ class Sender:
 
     def _raise_error(self) -> None:
         if self._error and not isinstance(self._error, OSError):
-            self._out.close()
+            self._outlet.close(hurried=True)
             raise self._error
 
     def _close(self, left: int) -> bool:
-        """Send the end marker and wait for the socket to empty; False when something stays behind."""
+        """Send the end marker and close the outlet; False when something stays behind."""
         if left:
-            log.error("frames_abandoned", count=left, reason="nobody took them", intentional=False)
-        elif self._sent and self._ending != "lost" and not self._send_end():
+            reason = self._outlet.trouble or "nobody took them"
+            log.error("frames_abandoned", count=left, reason=reason, intentional=False)
+        elif self._ending == "lost":
+            self._outlet.lose()
+        elif not self._send_end():
             left = 1
-        # Closing waits without a bound of its own, so it has a thread of its own.
-        closing = threading.Thread(target=self._out.close, args=(-1,), name="closing", daemon=True)
-        closing.start()
+        closing = self._begin_closing()
         while closing.is_alive() and not self._is_over(time.monotonic()):
             closing.join(TICK_S)
+        self._outlet.check()
         return not left and not closing.is_alive()
 
+    def _begin_closing(self) -> threading.Thread:
+        # Closing waits without a bound of its own, so it has a thread of its own.
+        closing = threading.Thread(target=self._outlet.close, name="closing", daemon=True)
+        closing.start()
+        return closing
+
     def _send_end(self) -> bool:
-        reason: Literal["stopped", "drained"] = "stopped" if self._ending == "stopped" else "drained"
-        end = AudioEnd(next_number=self._next_number, reason=reason)
-        while not self._is_over(time.monotonic()):
-            if self._out.send(end, TICK_S):
-                return True
-        return False
+        reason: Reason = "stopped" if self._ending == "stopped" else "drained"
+        while not self._outlet.finish(reason, TICK_S):
+            if self._is_over(time.monotonic()):
+                return False
+        return True
+
+    def _trouble(self) -> str:
+        return self._source.missing or self._outlet.trouble
 
     def _state(self, now_s: float) -> str:
+        if self._outlet.trouble:
+            return "disk-full"
         if self._ending:
             return "draining"
         if self._source.missing:

@@ -15,7 +15,6 @@ from minuted.journal.audio import (
     span,
 )
 from minuted.journal.folder import Folder
-from minuted.messages import AudioEnd
 
 
 class AudioReader:
@@ -109,7 +108,7 @@ class Cursor:
             record = message(stored)
             if record is None:
                 self._reader.corrupt += 1
-            elif stored.next_number > self.number or isinstance(record, AudioEnd):
+            elif stored.next_number > self.number or span(record)[0] == self.number:
                 self.number = span(record)[1]
                 return record
         return None

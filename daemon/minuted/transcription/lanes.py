@@ -14,7 +14,7 @@ from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
-from minuted.transcription.marks import Range
+from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
 from minuted.transcription.pauses import cut_near, level_of
 from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX, Backoff, Failure, Verdict, judge
@@ -34,7 +34,7 @@ ALONE_S: Final = 3600.0
 """… for so long; then a second one is tried again."""
 UNREADABLE: Final = "malformed Turn"
 
-State = Literal["idle", "connecting", "live", "retrying", "refused"]
+State = Literal["idle", "connecting", "live", "retrying", "refused", "halted"]
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,6 @@ class Lanes:
         self.connect_at_s = self.behind_at_s = 0.0
         self._settings = settings
         self._minutes = minutes
-        self._marks = minutes.marks
         self._intake = intake
         self._post = post
         self._lanes: list[Lane] = []
@@ -65,6 +64,10 @@ class Lanes:
         self._backoff, self._backoff_behind = Backoff(reached_s), Backoff(reached_s)
         self._busy = 0
         self._alone_until_s = 0.0
+
+    @property
+    def _marks(self) -> Marks:
+        return self._minutes.marks
 
     @property
     def live(self) -> Lane | None:
@@ -135,6 +138,13 @@ class Lanes:
                 self._next = self._lane(unheard, is_live=True)
         elif is_due:
             self._retire(live)  # there is no room for two: the next begins where this one ends
+
+    def halt(self, reason: str) -> None:
+        """Leave all sessions as they are: nothing they say can be stored."""
+        for lane in self.all:
+            lane.session.abandon()
+            self._forget(lane)
+        self.state, self.failure = "halted", reason
 
     def finish(self) -> bool:
         """End the sessions once they have had all sound; True when all of it has been heard."""

@@ -1,6 +1,7 @@
 """What has been heard, and what still has to be: turns and gaps committed together with the marks."""
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -50,6 +51,7 @@ class Minutes:
         self._kept = self.marks.to_state()
         self._kept_s = time.monotonic()
         self._unreadable = (-1, 0)
+        self._holes: deque[Hole] = deque()  # and still to be declared
         self._release()
 
     # Sound.
@@ -58,6 +60,7 @@ class Minutes:
         """Take in new sound and declare what is missing of it; True when there was any.
 
         `sent` gives for each range the number up to which a session has had it.
+        Raises TurnJournalFullError, as everything that records does.
         """
         live, before = self.marks.live, self._intake.next_number
         holes = self._intake.take(sent.get(live.id, live.start) if live else 0)
@@ -65,13 +68,16 @@ class Minutes:
         if came and before < 0 and self.marks.ranges:
             log.error("sound_gone", ranges=len(self.marks.ranges))
             self.marks.ranges.clear()
-        if came and self.marks.live is None:
-            self.marks.begin(max(before, first))
+        if self.marks.live is None and self._intake.next_number > first:
+            self.marks.begin(first)
         for hole in holes:
             self.marks.skip(hole.from_number, hole.to_number)
             if hole.reason:
-                self._declare(hole)
+                self._holes.append(hole)
         self._lose_before(first, sent, now_s)
+        while self._holes:
+            self._declare(self._holes[0])
+            self._holes.popleft()
         return came
 
     def _lose_before(self, first: int, sent: Mapping[int, int], now_s: float) -> None:
@@ -83,7 +89,7 @@ class Minutes:
                 self.losses.lose(Hole(begins, ends, self._intake.why_gone(begins)), now_s)
         self.marks.drop_before(first)
         if hole := self.losses.take(now_s):
-            self._declare(hole)
+            self._holes.append(hole)
 
     # What sessions say.
 
@@ -166,7 +172,7 @@ class Minutes:
         if self._unreadable[1] < UNREADABLE_MAX or lane.sent_before <= unheard.start:
             return
         self.marks.move(unheard.id, lane.sent_before, ())
-        self._declare(Hole(unheard.start, lane.sent_before, "unreadable"))
+        self._holes.append(Hole(unheard.start, lane.sent_before, "unreadable"))
 
     def split(self, number: int) -> Range:
         """Leave what is before `number` to another session; give what the live one begins with."""
@@ -210,9 +216,19 @@ class Minutes:
         """Store marks that moved without a record, now and then; then let go of what is safe."""
         late = always or time.monotonic() - self._kept_s >= KEEP_S
         if late and self.marks.to_state() != self._kept:
-            self._publisher.journal.keep(self._state())
-            reached("marks-kept")
-            self._release()
+            self.store()
+
+    def store(self) -> None:
+        """Store the marks; then let go of what is safe. Raises TurnJournalFullError."""
+        self._publisher.journal.keep(self._state())
+        reached("marks-kept")
+        self._release()
+
+    def restore(self) -> None:
+        """Go back to what was stored last: a turn could not be, and will be heard again."""
+        journal = self._publisher.journal
+        self.marks = Marks.from_state(journal.state("marks"))
+        self._meetings = Meetings(journal.state("meetings"))
 
     def is_heard(self, unheard: Range) -> bool:
         """Whether there is nothing left of a range for now."""

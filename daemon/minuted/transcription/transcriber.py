@@ -19,17 +19,21 @@ from assemblyai.streaming.v3 import (
 
 from minuted.bus import FramesIn, Poller, Wakeup
 from minuted.config import Settings
+from minuted.journal.turns import TurnJournalFullError
 from minuted.messages import FRAME_MS
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
 from minuted.transcription.minutes import Minutes
 from minuted.transcription.publisher import Publisher
+from minuted.transcription.retention import Retention
 from minuted.transcription.session import Closed, Event, Opened, Session
 
 TICK_S: Final = 0.05
 QUIET_CAPTURE_S: Final = 2.0
 """While draining, capture that has sent nothing for this long will send no end marker either."""
+ROOM_WAIT_S: Final = 5.0
+"""With no room on the disk for a turn, how long until the next try."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +59,8 @@ class Transcriber:
         self._drained = threading.Event()
         self._endpoint = threading.Event()
         self._last_sound_s = time.monotonic()
+        self._halted_at_s: float | None = None
+        self._retention = Retention(settings, publisher.journal)
 
     # What other threads may call.
 
@@ -97,6 +103,7 @@ class Transcriber:
             **minutes.counts,
             "partials": self._publisher.partials,
             "replayed": self._publisher.replayed,
+            "pruned": self._retention.pruned,
             "malformed": sum(socket.malformed for socket in sockets),
             "epoch": journal.epoch,
             "last_seq": journal.last_seq,
@@ -127,7 +134,6 @@ class Transcriber:
                 give_up_s = time.monotonic() + (0 if asked_before else self._settings.stop_timeout_s)
                 self._drain.set()
             if time.monotonic() >= give_up_s:
-                self._minutes.keep(always=True)
                 log.error("not_drained", unheard_s=self._minutes.unheard_s, reason=self._lanes.failure)
                 return False
             self._wait()
@@ -141,6 +147,26 @@ class Transcriber:
         self._wakeup.clear()
 
     def _work(self, now_s: float) -> None:
+        try:
+            if self._halted_at_s is None:
+                self._transcribe(now_s)
+            elif now_s - self._halted_at_s >= ROOM_WAIT_S:
+                self._minutes.store()
+                self._halted_at_s = None
+                self._lanes.state, self._lanes.failure = "idle", ""
+                log.info("going_on")
+        except TurnJournalFullError as error:
+            if self._lanes.state != "halted":
+                log.error("halted", reason=str(error))
+                self._lanes.halt(str(error))
+                self._minutes.restore()
+                self._minutes.tell("halted", reason=str(error))
+            self._halted_at_s = now_s
+        now_ms = time.time_ns() // 1_000_000
+        self._publisher.tick(now_s, now_ms)
+        self._retention.tick(now_s, now_ms)
+
+    def _transcribe(self, now_s: float) -> None:
         if self._minutes.take_in(self._lanes.sent, now_s):
             self._last_sound_s = now_s
             self._drained.clear()
@@ -157,7 +183,6 @@ class Transcriber:
         else:
             self._lanes.hand_over(now_s)
         self._minutes.keep()
-        self._publisher.tick(now_s, time.time_ns() // 1_000_000)
 
     def _finish(self, now_s: float) -> None:
         """When asked to drain: terminate once all is sent, and say so once all is safe."""

@@ -1,0 +1,84 @@
+"""One playing of a recording: where it lies in the numbers, and how far a killed process got with it."""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from minuted.messages import FRAME_MS
+from minuted.runtime.kill_points import reached
+
+NOTE: Final = "audio-run.json"
+"""What is being played in which run, in the state folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playing:
+    """The first frame's time and number, and the first frame that has not been played yet."""
+
+    started_at_ms: int
+    first_number: int
+    from_number: int
+
+    @property
+    def goes_on(self) -> bool:
+        return self.from_number > self.first_number
+
+
+def begin(folder: Path, run: str, recording: str, next_number: int, now_ms: int) -> Playing:
+    """Go on with what the same run was playing, else begin anew at `next_number` or later and note it.
+
+    Without a `run` there is nobody to go on later. Raises OSError.
+    """
+    note = folder / NOTE
+    if run and (begun := _read(note, run, recording)):
+        return replace(begun, from_number=max(begun.first_number, next_number))
+    playing = playing_anew(now_ms, next_number)
+    if run:
+        _store(
+            note,
+            {
+                "run": run,
+                "path": recording,
+                "first_number": playing.first_number,
+                "started_at_ms": playing.started_at_ms,
+            },
+        )
+        reached("recording-noted")
+    return playing
+
+
+def playing_anew(now_ms: int, least_number: int = 0) -> Playing:
+    """Give the playing that begins now, with `least_number` or later."""
+    first_number = max(now_ms // FRAME_MS, least_number)
+    return Playing(started_at_ms=now_ms, first_number=first_number, from_number=first_number)
+
+
+def _read(note: Path, run: str, recording: str) -> Playing | None:
+    try:
+        noted = json.loads(note.read_bytes())
+        if (noted["run"], noted["path"]) != (run, recording):
+            return None
+        started_at_ms, first_number = int(noted["started_at_ms"]), int(noted["first_number"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError):
+        # A note is whole or not there: this is no note of this run.
+        return None
+    return Playing(started_at_ms=started_at_ms, first_number=first_number, from_number=first_number)
+
+
+def _store(note: Path, values: dict[str, Any]) -> None:
+    """Write a file whole, or not at all, and see it on the disk."""
+    new = note.with_suffix(".new")
+    with new.open("w", encoding="utf-8") as file:
+        json.dump(values, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(note)
+    descriptor = os.open(note.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
