@@ -6,7 +6,7 @@ READY := .venv/.installed
 # What the tests need beside Python: a sound server for the virtual microphone, and PortAudio.
 DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
 
-.PHONY: help demo test lint types pytest benches constraints sample packages debian clean
+.PHONY: help demo test lint types pytest kills benches constraints sample packages debian clean
 
 help:  ## List the commands.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 14
@@ -25,6 +25,14 @@ types: $(READY)
 
 pytest: $(READY)
 	$(BIN)/pytest
+
+# How many kills, the first round's seed, and how many rounds at once.
+N ?= 1000
+SEED ?= 1
+JOBS ?= 2
+
+kills: $(READY)  ## Kill whole daemons at random and judge what comes out: N=1000 SEED=1 JOBS=2.
+	@PYTHONPATH=tests $(BIN)/python -m kills.loop --kills $(N) --seed $(SEED) --jobs $(JOBS)
 
 benches: $(READY)  ## Measure; one line of JSON each.
 	@for bench in tests/benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done

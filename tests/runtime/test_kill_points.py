@@ -29,6 +29,14 @@ def test_a_process_dies_at_the_place_it_is_told_the_time_it_is_told(tmp_path: Pa
     assert (tmp_path / "happened").exists()
 
 
+def test_several_places_count_each_for_itself(tmp_path: Path) -> None:
+    """One run of a daemon serves for a place in each of its processes."""
+    ended = passes(f"b:1:{tmp_path}/never a:2:{tmp_path}/happened")
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stdout.split() == ["a"]
+    assert [file.name for file in tmp_path.iterdir()] == ["happened"]
+
+
 def test_its_successor_passes_unharmed(tmp_path: Path) -> None:
     (tmp_path / "happened").touch()
     assert passes(f"a:3:{tmp_path}/happened").returncode == 0

@@ -57,6 +57,11 @@ class Proxy:
     def url(self) -> str:
         return f"ws://{HOST}:{self.port}"
 
+    @property
+    def connected(self) -> int:
+        """Say how many connections are open."""
+        return len(self._pairs)
+
     def __enter__(self) -> Self:
         ready = threading.Event()
         main = partial(self._main, ready)

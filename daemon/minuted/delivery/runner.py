@@ -21,6 +21,7 @@ import tenacity
 from minuted.journal.cursor import Cursor, CursorFullError, DeadLetter, encoded
 from minuted.messages import Gap, MalformedMessageError, Record, Turn, from_map
 from minuted.runtime import notify
+from minuted.runtime.kill_points import reached
 from minuted.sink import Reject, Retry, Sink
 
 from .following import Position
@@ -125,6 +126,7 @@ class Runner:
         """Work until `stop` is set and all is delivered; give the exit status."""
         if not self._insist(lambda: self._call(self._sink.open), None):
             return self._conclude(done=self._subscription.finished)
+        reached("checkpoint-restored")
         try:
             done = self._work()
         finally:
@@ -147,6 +149,7 @@ class Runner:
 
     def _deliver(self, record: Record, seq: int) -> bool:
         """Have a record delivered or put aside, and move the cursor; False when that was given up."""
+        reached("record-received")
         deliver = method_for(self._sink, record)
         try:
             delivered = self._prepare(record, seq) and self._insist(lambda: self._call(deliver), record)
@@ -157,8 +160,11 @@ class Runner:
             self._count_dead_letters()
             log.error("record_rejected", sink=self._sink.name, seq=seq, reason=reason)
             return True
+        if delivered:
+            reached("record-written")
         if not delivered or not self._store(lambda: self._cursor.advance(seq, self._checkpoint), record):
             return False
+        reached("cursor-moved")
         self._status.delivered += 1
         return True
 
@@ -175,9 +181,11 @@ class Runner:
         def prepare() -> None:
             sink.prepared = str(sink.prepare(record))
 
-        return self._insist(lambda: self._call(prepare), record) and self._store(
+        done = self._insist(lambda: self._call(prepare), record) and self._store(
             lambda: cursor.prepare(cursor.epoch, seq, sink.prepared), record
         )
+        reached("record-prepared")
+        return done
 
     def _store(self, move: Callable[[], None], record: Record | None) -> bool:
         """Have the cursor store something as soon as there is room; False when that was given up.
