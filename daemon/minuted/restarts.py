@@ -8,7 +8,7 @@ FIRST_WAIT_S: Final = 0.2
 WAIT_S_MAX: Final = 30.0
 JITTER: Final = 0.25
 """The share of a wait that chance may take off, so that sinks of one cause do not return in step."""
-HEALTHY_S: Final = 60.0
+HEALTHY_S: Final = 10.0
 """A process that was ready this long starts afresh: its earlier failures are forgotten."""
 CRASHES_MAX: Final = 5
 CRASHES_WITHIN_S: Final = 60.0
@@ -41,7 +41,7 @@ class History:
     """How a process has fared."""
 
     failures: int = 0
-    """In a row, each within a minute of being ready."""
+    """In a row, each soon after it was ready, or before."""
     crashes_s: tuple[float, ...] = ()
     """When it crashed, within the last minute."""
 
