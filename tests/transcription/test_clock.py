@@ -1,9 +1,19 @@
+import json
+from dataclasses import asdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minuted.messages import FRAME_MS, AudioFrame
-from minuted.transcription.clock import CLOCK_SET_MS, STRETCHES_MAX, SessionClock, Stretch, Stretches
+from minuted.transcription.clock import (
+    CLOCK_SET_MS,
+    STRETCHES_KEPT,
+    STRETCHES_MAX,
+    SessionClock,
+    Stretch,
+    Stretches,
+)
 
 RUNS = st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 6)), min_size=1, max_size=6)
 """Some frames are left out, then some come."""
@@ -177,3 +187,39 @@ def test_one_source_without_a_jump_is_one_stretch(source: str) -> None:
         stretches.received(frame(number, source, number * FRAME_MS))
 
     assert len(stretches._stretches) == 1
+
+
+# What a successor is told.
+
+
+def test_stretches_go_on_in_another_process() -> None:
+    """A meeting that began before the restart is dated as before."""
+    stretches = Stretches()
+    for number in (100, 101, 200):
+        stretches.received(frame(number, wall_ms=1_700_000_000_000 + number * FRAME_MS))
+    again = Stretches(json.loads(json.dumps(stretches.to_state())), 201)
+    for each in (stretches, again):
+        each.received(frame(201, wall_ms=1_700_000_000_000 + 201 * FRAME_MS))
+        each.received(frame(300, "talk.wav"))
+
+    assert list(again._stretches) == list(stretches._stretches)
+    assert len(again._stretches) == 3
+
+
+def test_a_successor_is_told_of_the_latest_stretches_only() -> None:
+    """They are stored with every turn."""
+    stretches = Stretches()
+    for number in range(0, 4 * STRETCHES_KEPT, 2):
+        stretches.received(frame(number))
+
+    assert stretches.to_state() == [
+        asdict(stretch) for stretch in list(stretches._stretches)[-STRETCHES_KEPT:]
+    ]
+
+
+def test_a_successor_that_knows_only_the_next_number_begins_a_stretch() -> None:
+    """Its predecessor had seen a gap, and no frame."""
+    stretches = Stretches([], 100)
+    stretches.received(frame(100, wall_ms=7))
+
+    assert stretches.at(5000) == Stretch(5000, "microphone", 7 - 5000)

@@ -1,3 +1,4 @@
+from collections import deque
 from itertools import pairwise
 from typing import Literal
 
@@ -260,6 +261,19 @@ def test_no_minute_sees_more_sessions_than_the_account_may_have(attempts: list[A
     began_s = reaching(attempts)
     for first, last in zip(began_s, began_s[SESSIONS_PER_MINUTE_MAX:], strict=False):
         assert last - first >= 60 - 1e-6
+
+
+@pytest.mark.parametrize("healthy_s", [0.0, HEALTHY_S])
+def test_two_series_of_failures_count_towards_one_limit(healthy_s: float) -> None:
+    """The live session and the one behind it are one account's; a healthy one does not excuse the other."""
+    reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
+    live, behind = Backoff(reached_s), Backoff(reached_s)
+    for number in range(SESSIONS_PER_MINUTE_MAX - 1):
+        behind.wait_s(REFUSED, 100.0 + number)
+
+    assert live.wait_s(EXPIRED, 110.0, lasted_s=healthy_s) == 50
+    assert behind.attempts == SESSIONS_PER_MINUTE_MAX - 1
+    assert live.attempts == 1
 
 
 @given(ATTEMPTS)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from minuted.messages import FRAME_MS, AudioFrame, Turn, decode, encode, topic_of
 from minuted.transcription.clock import SessionClock
+from minuted.transcription.marks import Heard
 from minuted.transcription.meetings import Meeting
 from minuted.transcription.turns import FINALS_MAX, NO_SPEAKER, Turns, speaker_of
 
@@ -26,11 +27,15 @@ def clock_of(*runs: tuple[int, int]) -> SessionClock:
     return clock
 
 
-def turns_of(clock: SessionClock | None = None, find: Callable[[int], Meeting] = lambda _: MEETING) -> Turns:
+def turns_of(
+    clock: SessionClock | None = None,
+    find: Callable[[int], Meeting] = lambda _: MEETING,
+    tail: tuple[Heard, ...] = (),
+) -> Turns:
     def find_meeting(start_ms: int) -> Meeting:
         return find(start_ms)
 
-    return Turns("boardroom", "s1", clock or clock_of((0, 60_000)), find_meeting)
+    return Turns("boardroom", "s1", clock or clock_of((0, 60_000)), find_meeting, tail)
 
 
 def event(text: str, *times: tuple[int, int], final: bool = True, order: int = 0, **more: Any) -> TurnEvent:
@@ -63,9 +68,9 @@ def revision(order: int, turn_speaker: str | None, *speakers: str | None) -> Spe
 
 
 def taken(turns: Turns, what: TurnEvent) -> Turn:
-    turn = turns.take(what)
-    assert turn is not None
-    return turn
+    found = turns.take(what)
+    assert found is not None
+    return found.turn
 
 
 def test_a_final_turn_has_everything_on_the_meeting_s_clock() -> None:
@@ -181,6 +186,73 @@ def test_a_speaker_the_service_cannot_tell_is_none(label: str | None) -> None:
     assert taken(turns_of(), event("Yes.", (0, 100), speaker_label=label)).speaker is None
 
 
+# Words in sound time, and words that were committed before.
+
+TAIL = (Heard("ask", SOUND_MS - 400, SOUND_MS + 300), Heard("Mark.", SOUND_MS + 400, SOUND_MS + 700))
+"""What the session before heard last, in this one's sound."""
+
+
+def test_a_turn_comes_with_its_words_in_sound_time() -> None:
+    """The mark counts in it, whatever meeting they are in."""
+    found = turns_of().take(event("Hello there.", (1216, 1627), (1668, 2490)))
+
+    assert found is not None
+    assert found.words == (
+        Heard("Hello", SOUND_MS + 1216, SOUND_MS + 1627, first=True),
+        Heard("there.", SOUND_MS + 1668, SOUND_MS + 2490),
+    )
+    assert found.end_ms == SOUND_MS + 2490
+
+
+def test_words_committed_before_are_left_out() -> None:
+    turns = turns_of(tail=TAIL)
+    found = turns.take(
+        event("ask Mark. And then?", (0, 300), (400, 700), (1100, 1300), (1350, 2500), language_code="en")
+    )
+
+    assert found is not None
+    assert [word.text for word in found.words] == ["And", "then?"]
+    assert not found.words[0].first, "its start is exact"
+    assert found.turn.text == "And then?"
+    assert [word.text for word in found.turn.words] == ["And", "then?"]
+    assert (found.turn.start_ms, found.turn.end_ms) == (3100, 4500)
+    assert turns.known == 2
+
+
+def test_partials_leave_them_out_as_well_and_count_nothing() -> None:
+    """Captions must not say it twice either."""
+    turns = turns_of(tail=TAIL)
+
+    assert turns.take(event("ask Mark—", (0, 300), (400, 700), final=False)) is None
+    partial = taken(turns, event("ask Mark. And—", (0, 300), (400, 700), (1100, 1300), final=False))
+    assert (partial.text, partial.final) == ("And—", False)
+    assert turns.known == 0
+
+
+def test_a_turn_whose_words_are_all_known_is_none() -> None:
+    """And a second final for it is counted as for any other."""
+    turns = turns_of(tail=TAIL)
+
+    assert turns.take(event("ask Mark.", (0, 300), (400, 1800))) is None
+    assert (turns.known, turns.repeated) == (2, 0)
+    assert turns.take(event("Ask Mark.", (0, 300), (400, 1800))) is None
+    assert (turns.known, turns.repeated) == (2, 1)
+    assert turns.revise(revision(0, "A", "A", "A")) is None
+
+
+def test_a_turn_without_words_is_not_known() -> None:
+    assert taken(turns_of(tail=TAIL), event("Mark.")).text == "Mark."
+
+
+def test_a_session_may_be_told_later_after_which_words_it_begins() -> None:
+    """It was opened ahead, and takes over where the mark is by then."""
+    turns = turns_of()
+    turns.remember(TAIL)
+
+    assert turns.take(event("ask Mark.", (0, 300), (400, 1800))) is None
+    assert turns.known == 2
+
+
 # Revisions.
 
 
@@ -282,10 +354,13 @@ def test_whatever_the_service_says_a_turn_is_well_formed(
                 ).words,
             }
         )
-        turn = turns.take(what)
-        if turn is None:
+        found = turns.take(what)
+        if found is None:
             assert not text.strip() or order in finals
             continue
+        turn = found.turn
+        assert len(found.words) == len(words)
+        assert all(word.start_ms <= word.end_ms for word in found.words)
         assert turn.text == text.strip() != ""
         assert turn.start_ms >= 0
         assert all(0 <= word.start_ms <= word.end_ms for word in turn.words)

@@ -83,6 +83,8 @@ class Cursor:
     def __init__(self, reader: AudioReader, folder: Folder, number: int) -> None:
         self.number = number
         """Where it stands: every record before this number has been given, or was not wanted."""
+        self.corrupt = 0
+        """Damaged stretches it had to skip; a little ahead of the records it has given."""
         self._reader = reader
         self._folder = folder
         self._stored: deque[Stored] = deque()
@@ -107,7 +109,7 @@ class Cursor:
                 continue
             record = message(stored)
             if record is None:
-                self._reader.corrupt += 1
+                self._skipped(1)
             elif stored.next_number > self.number or span(record)[0] == self.number:
                 self.number = span(record)[1]
                 return record
@@ -143,15 +145,19 @@ class Cursor:
     def _take(self, segment: Segment) -> bool:
         before = segment.corrupt
         self._stored.extend(segment.read())
-        self._reader.corrupt += segment.corrupt - before
+        self._skipped(segment.corrupt - before)
         return bool(self._stored)
+
+    def _skipped(self, stretches: int) -> None:
+        self.corrupt += stretches
+        self._reader.corrupt += stretches
 
     def _is_followed(self, segment: Segment) -> bool:
         numbers = segment_numbers(self._folder)
         return bool(numbers) and numbers[-1] > segment.number
 
     def _leave(self, segment: Segment) -> None:
-        self._reader.corrupt += segment.has_rest
+        self._skipped(segment.has_rest)
         self._left = segment.number
         self.close()
 

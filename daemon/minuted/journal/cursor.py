@@ -89,7 +89,7 @@ class Cursor:
             if "locked" in str(error):
                 raise CursorInUseError(f"{path} is in use by another process") from None
             raise
-        except sqlite3.Error:
+        except (sqlite3.Error, CursorFullError):
             self._database.close()
             raise
         row = self._database.execute("SELECT epoch, seq, checkpoint FROM cursor").fetchone()

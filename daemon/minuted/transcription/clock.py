@@ -52,6 +52,8 @@ class Stretches:
         return [asdict(stretch) for stretch in list(self._stretches)[-STRETCHES_KEPT:]]
 
     def _is_other(self, source: str, offset_ms: int) -> bool:
+        if not self._stretches:
+            return True  # only the number of the next frame is known from the process before
         newest = self._stretches[-1]
         # A clock that was set makes no jump in the sound; a recording is one stretch whatever the clock does.
         was_set = abs(offset_ms - newest.wall_offset_ms) >= CLOCK_SET_MS and source == "microphone"

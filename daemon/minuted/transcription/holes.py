@@ -1,5 +1,6 @@
 """Sound of which there will be no words. Pure: time comes in as an argument."""
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,22 +25,24 @@ class Losses:
     def __init__(self) -> None:
         self.frames = 0
         """How many in all."""
-        self._lost: Hole | None = None
+        self._lost: deque[Hole] = deque()
+        """In order; only the newest still grows."""
         self._lost_at_s = 0.0
 
     def lose(self, hole: Hole, now_s: float) -> None:
-        """Note frames that were thrown away unheard."""
+        """Note frames that were thrown away unheard; not before those noted last."""
         self.frames += hole.to_number - hole.from_number
-        begun = self._lost or hole
-        self._lost, self._lost_at_s = Hole(begun.from_number, hole.to_number, begun.reason), now_s
+        newest = self._lost[-1] if self._lost else None
+        if newest and (newest.to_number, newest.reason) == (hole.from_number, hole.reason):
+            self._lost[-1] = Hole(newest.from_number, hole.to_number, hole.reason)
+        else:
+            self._lost.append(hole)
+        self._lost_at_s = now_s
 
     def take(self, now_s: float) -> Hole | None:
-        """Give the loss there was, once it is over or has become long."""
-        lost = self._lost
-        if lost is None:
+        """Give the oldest loss there was, once it is over or has become long."""
+        if not self._lost:
             return None
-        is_long = lost.to_number - lost.from_number >= LOST_FRAMES_MAX
-        if not is_long and now_s - self._lost_at_s < LOST_QUIET_S:
-            return None
-        self._lost = None
-        return lost
+        is_long = self._lost[0].to_number - self._lost[0].from_number >= LOST_FRAMES_MAX
+        is_over = len(self._lost) > 1 or now_s - self._lost_at_s >= LOST_QUIET_S
+        return self._lost.popleft() if is_long or is_over else None

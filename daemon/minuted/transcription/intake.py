@@ -125,7 +125,7 @@ class JournalIntake(Intake):
         self._doorbell = doorbell
         self._reader = reader
         self._cursor = reader.cursor(max(0, self.next_number))
-        self._corrupt = reader.corrupt
+        self._corrupt = 0
 
     def take(self, reached: int) -> list[Hole]:  # noqa: ARG002  # nobody waits for it: the journal is large
         for _ in range(RECORDS_MAX):
@@ -159,8 +159,8 @@ class JournalIntake(Intake):
         return self._reader.first_number
 
     def _why_missing(self, number: int) -> str:
-        corrupt, self._corrupt = self._corrupt, self._reader.corrupt
-        if self._reader.corrupt > corrupt:
+        corrupt, self._corrupt = self._corrupt, self._cursor.corrupt
+        if self._cursor.corrupt > corrupt:
             return "damaged"
         return "overflow" if number < self._reader.first_number else super()._why_missing(number)
 

@@ -83,7 +83,8 @@ class Marks:
         assert number >= live.start
         ended = replace(live, end=number)
         self.ranges[-1] = ended
-        return ended, self._add(Range(id=self._next_id, start=number))
+        # What was committed last may lie behind the cut too.
+        return ended, self._add(Range(id=self._next_id, start=number, tail=live.tail))
 
     def finish(self, range_id: int) -> None:
         """All of a range has been heard."""
@@ -108,6 +109,7 @@ class Marks:
                 unheard,
                 start=min(unheard.start, number),
                 end=None if unheard.end is None else min(unheard.end, number),
+                tail=unheard.tail if unheard.start <= number else (),
             )
             for unheard in self.ranges
         ]

@@ -18,7 +18,7 @@ from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.meetings import Meeting, Meetings, Unheard
-from minuted.transcription.pauses import mark_after
+from minuted.transcription.pauses import mark_after, sound_end_ms
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.seam import may_come_again
 from minuted.transcription.turns import Taken
@@ -120,7 +120,9 @@ class Minutes:
         if taken.words:  # without them nobody knows where it ended
             number = min(mark_after(lane.levels, taken.end_ms), lane.sent_before)
             mark_ms = max(number, unheard.start) * FRAME_MS
-            tail = may_come_again((*unheard.tail, *taken.words), mark_ms)
+            last = taken.words[-1]
+            ended = replace(last, end_ms=max(last.start_ms, sound_end_ms(lane.levels, taken.end_ms)))
+            tail = may_come_again((*unheard.tail, *taken.words[:-1], ended), mark_ms)
             self.marks.move(unheard.id, number, tail)
         turn = taken.turn if unheard.is_live else replace(taken.turn, backfilled=True)
         record = self._publisher.record(turn, self._state())

@@ -44,9 +44,7 @@ def mark_after(levels: Sequence[Level], end_ms: int) -> int:
     words of this one that are heard a second time are known again by their text (`seam.py`).
     `levels` are those of the frames sent, in order.
     """
-    window = [
-        level for level in levels if end_ms - END_LATE_MS_MAX <= level.number * FRAME_MS <= end_ms + FRAME_MS
-    ]
+    window = _near_end(levels, end_ms)
     if not window:
         return end_ms // FRAME_MS
     bound = _quiet_bound(window)
@@ -56,6 +54,21 @@ def mark_after(levels: Sequence[Level], end_ms: int) -> int:
     # No pause at all: the quietest moment near the end.
     late = [level for level in window if level.number * FRAME_MS >= end_ms - 500] or window
     return min(late, key=lambda level: level.level).number
+
+
+def sound_end_ms(levels: Sequence[Level], end_ms: int) -> int:
+    """Give where the last word really ends of a turn that the service ends at sound time `end_ms`.
+
+    It is the end of the last frame that is not quiet: no more than a frame late where nothing but the
+    word was to be heard.
+    """
+    window = _near_end(levels, end_ms)
+    loud = [
+        level.number
+        for level in window
+        if level.level > _quiet_bound(window) and level.number * FRAME_MS < end_ms
+    ]
+    return min(end_ms, (loud[-1] + 1) * FRAME_MS) if loud else end_ms
 
 
 def cut_near(levels: Sequence[Level]) -> int:
@@ -72,6 +85,13 @@ def cut_near(levels: Sequence[Level]) -> int:
         if len(run) >= min(PAUSE_FRAMES, len(best) + 1):
             best = run
     return best[max(len(best) // 2, len(best) - PAUSE_FRAMES)]
+
+
+def _near_end(levels: Sequence[Level], end_ms: int) -> list[Level]:
+    """Give the frames among which a turn that the service ends at `end_ms` may have ended."""
+    return [
+        level for level in levels if end_ms - END_LATE_MS_MAX <= level.number * FRAME_MS <= end_ms + FRAME_MS
+    ]
 
 
 def _quiet_bound(levels: Sequence[Level]) -> float:

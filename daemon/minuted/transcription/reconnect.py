@@ -96,7 +96,6 @@ class Backoff:
         verdict = judge(failure)
         if lasted_s >= HEALTHY_S:
             self.attempts = 0
-            self._reached_s.clear()
         if verdict is not self._verdict:
             self.attempts = 0  # the road is free and the door is shut: another series begins
         self._verdict = verdict

@@ -1,9 +1,10 @@
 """Knowing again, at the beginning of a session, the words that are committed already. Pure.
 
 A session begins at its mark, which lies in the earliest pause where the last committed turn may have
-ended (`pauses.py`). So it may hear the end of that turn a second time. Such a word is known by its
-text, or by its start: within a turn the service's times are exact, only a turn's first word may be
-put up to 1 s too early and its last may end up to 1.3 s too late.
+ended (`pauses.py`). So it may hear the end of that turn a second time. Within a turn the service's
+times are exact; only a turn's first word may be put up to 1 s too early, and its last may end up to
+1.3 s too late, but not in the next speech. Where the committed words end is known from the sound, so
+a word that ends before is known by its time, and only the last needs its text as well.
 """
 
 from collections.abc import Sequence
@@ -13,44 +14,46 @@ from minuted.transcription.marks import Heard
 
 EARLY_MS_MAX: Final = 1000
 """How much too early the service puts a turn's first word at the most."""
-TOLERANCE_MS: Final = 300
-"""How much later than its reported end a word's repetition may be put."""
 SAME_START_MS: Final = 100
 """Two words that start so close to each other are one."""
 
 
 def may_come_again(committed: Sequence[Heard], mark_ms: int) -> tuple[Heard, ...]:
-    """Give the last committed words whose sound may lie behind the mark."""
+    """Give the last committed words whose sound may lie behind the mark.
+
+    The last word of a turn ends where the sound says so (`pauses.sound_end_ms`).
+    """
     kept = len(committed)
-    while kept and committed[kept - 1].start_ms >= mark_ms - (
-        EARLY_MS_MAX if committed[kept - 1].first else 0
-    ):
+    while kept and _may_lie_behind(committed[kept - 1], mark_ms):
         kept -= 1
     return tuple(committed[kept:])
 
 
 def words_known(heard: Sequence[Heard], tail: Sequence[Heard]) -> int:
-    """Say how many of a turn's first words are in `tail`, the committed words that may come again.
-
-    A word that ends before the last of them starts has been heard for certain. After that it is the
-    longest run that ends the tail and begins what is heard, as far as it begins before the tail ends.
-    """
+    """Say how many of a turn's first words are in `tail`, the committed words that may come again."""
     if not tail:
         return 0
-    certain = 0
-    while certain < len(heard) and heard[certain].end_ms <= tail[-1].start_ms:
-        certain += 1
-    until_ms = tail[-1].end_ms + TOLERANCE_MS
-    for last in range(min(len(heard), certain + len(tail)), certain, -1):
-        again = list(zip(reversed(heard[:last]), reversed(tail), strict=False))[: last - certain]
-        if heard[last - 1].start_ms < until_ms and all(_same(word, known) for word, known in again):
-            return last
-    return certain
+    last = tail[-1]
+    known = 0
+    while known < len(heard) and heard[known].end_ms <= last.end_ms:
+        known += 1
+    # The end of the turn's last word may be put too late, so this one may still be the tail's last.
+    if known < len(heard) and heard[known].start_ms < last.end_ms and _same(heard[known], last):
+        known += 1
+    return known
+
+
+def _may_lie_behind(word: Heard, mark_ms: int) -> bool:
+    return word.end_ms > mark_ms and word.start_ms >= mark_ms - (EARLY_MS_MAX if word.first else 0)
 
 
 def _same(word: Heard, known: Heard) -> bool:
-    same_start = not word.first and not known.first and abs(word.start_ms - known.start_ms) <= SAME_START_MS
-    return same_start or _plain(word.text) == _plain(known.text)
+    if word.first or known.first:
+        return _plain(word.text) == _plain(known.text)
+    apart_ms = abs(word.start_ms - known.start_ms)
+    return apart_ms <= SAME_START_MS or (
+        apart_ms <= 3 * SAME_START_MS and _plain(word.text) == _plain(known.text)
+    )
 
 
 def _plain(text: str) -> str:
