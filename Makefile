@@ -6,7 +6,7 @@ READY := .venv/.installed
 # What the tests need beside Python: a sound server for the virtual microphone, and PortAudio.
 DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
 
-.PHONY: help demo test lint types pytest kills benches constraints sample packages debian clean
+.PHONY: help demo test lint types pytest kills soak benches constraints sample packages debian clean
 
 help:  ## List the commands.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 14
@@ -30,9 +30,13 @@ pytest: $(READY)
 N ?= 1000
 SEED ?= 1
 JOBS ?= 2
+HOURS ?= 8
 
 kills: $(READY)  ## Kill whole daemons at random and judge what comes out: N=1000 SEED=1 JOBS=2.
 	@PYTHONPATH=tests $(BIN)/python -m kills.loop --kills $(N) --seed $(SEED) --jobs $(JOBS)
+
+soak: $(READY)  ## Play a whole day at many times its pace, watching every word and the memory: HOURS=8.
+	@$(BIN)/python tests/soak/day.py --hours $(HOURS)
 
 benches: $(READY)  ## Measure; one line of JSON each.
 	@for bench in tests/benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done
