@@ -235,7 +235,10 @@ class Round:
 def play(plan: Plan, *, crash_at: str = "") -> Outcome:
     """Run a round in a folder that is gone afterwards, unless something was wrong."""
     folder = Path(tempfile.mkdtemp(prefix=f"minuted-round-{plan.seed}-"))
-    outcome = Round(plan, folder, crash_at=crash_at).run()
+    try:
+        outcome = Round(plan, folder, crash_at=crash_at).run()
+    except Exception as error:  # one round that cannot be judged is wrong, and the others go on
+        outcome = Outcome(seed=plan.seed, wrong=[f"{type(error).__name__}: {error}"])
     if outcome.is_perfect:
         shutil.rmtree(folder)
     else:

@@ -20,6 +20,7 @@ RECORDING = compose(4)
 AT_MS = 6000
 """In the middle of the second turn's words."""
 TOO_MANY = "Unauthorized connection: Too many concurrent sessions"
+NOTICED_S_MAX = 10.0
 FAILURES = ("retrying", "refused")
 NAME = "service.example"
 
@@ -145,6 +146,19 @@ def test_a_black_hole_in_the_network_costs_no_word(make_room: Callable) -> None:
     assert words == [word.text for word in RECORDING.words]
     assert len(room.words) == len(words) + 1
     print(f"noticed after {noticed_s:.1f} s")
+
+
+@pytest.mark.xfail(strict=True, reason="before its first heartbeat a service that stalls is not noticed")
+def test_a_service_that_stalls_from_the_start_is_noticed(make_room: Callable) -> None:
+    """It says Begin and nothing more, though people speak."""
+    with Service([Fault(name="stall", at_audio_ms=100)]) as service:
+        room = make_room(service)
+        room.play(RECORDING)
+        until_s = time.monotonic() + NOTICED_S_MAX
+        room.wait_for(lambda: has_failed(room, 1) or time.monotonic() > until_s)
+        assert has_failed(room, 1)
+        room.end()
+    check("stall from the start", room, 1)
 
 
 def test_a_closed_port_costs_no_word(make_room: Callable) -> None:
