@@ -8,7 +8,7 @@ from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.intake import Frames
 from minuted.transcription.pace import LEAD_MS_MAX, Pace
-from minuted.transcription.pauses import Level, level_of
+from minuted.transcription.pauses import Level, is_loud, level_of
 from minuted.transcription.session import QUEUED_MS_MAX, Session
 from minuted.transcription.turns import Turns
 
@@ -16,6 +16,10 @@ LEVELS_MAX: Final = 2400
 """Frames whose level is remembered: two minutes, more than a final was ever late."""
 SILENT_S_MAX: Final = 7.0
 """Without a word from a service that keeps the heartbeat it promised each 5 s: it is dead."""
+UNANSWERED_FRAMES_MAX: Final = 60
+"""Loud frames to which a service has said nothing for so long; where it is not known to keep a heartbeat."""
+UNANSWERED: Final = "the service says nothing to what is said"
+FLOOR_FRAMES: Final = 200
 STUCK_S_MAX: Final = 5.0
 """With the SDK's sending queue full for so long, the link is dead."""
 WORDLESS_MS_MAX: Final = 30_000
@@ -31,8 +35,17 @@ class Lane:
     """One session at work on one range. Used from the loop's thread."""
 
     def __init__(
-        self, range_id: int, session: Session, frames: Frames, *, is_live: bool, has_partials: bool
+        self,
+        range_id: int,
+        session: Session,
+        frames: Frames,
+        *,
+        is_live: bool,
+        has_partials: bool,
+        keeps_heartbeat: bool = False,
+        must_answer: bool = False,
     ) -> None:
+        """`keeps_heartbeat`: earlier sessions had heartbeats; `must_answer`: loud sound is taken for speech."""
         self.range_id = range_id
         self.session = session
         self.is_live = is_live
@@ -52,6 +65,10 @@ class Lane:
         """All of a range with an end."""
         self.levels: deque[Level] = deque(maxlen=LEVELS_MAX)
         self._has_partials = has_partials
+        self._keeps_heartbeat = keeps_heartbeat
+        self._must_answer = must_answer and has_partials
+        self._unanswered = 0
+        self._recent: deque[float] = deque(maxlen=FLOOR_FRAMES)
         self._frames = frames
         self._pace = Pace(time.monotonic())
         self._had_room_s = time.monotonic()
@@ -81,9 +98,18 @@ class Lane:
                 return
             self.session.send(frame.pcm)
             self.clock.sent(frame)
-            self.levels.append(level_of(frame.number, frame.pcm))
+            self._note(level_of(frame.number, frame.pcm))
             self._frames.advance()
         self.has_sent_all = end is not None
+
+    def hear(self) -> None:
+        """The service has said something, whatever it is."""
+        self._unanswered = 0
+
+    def _note(self, level: Level) -> None:
+        self.levels.append(level)
+        self._recent.append(level.level)
+        self._unanswered += is_loud(level.level, min(self._recent))
 
     def _may_send(self, frame: AudioFrame, now_s: float) -> bool:
         if self.session.queued_ms >= QUEUED_MS_MAX:
@@ -99,9 +125,12 @@ class Lane:
         self.session.watch(now_s)
         if self.turns is None or self.session.queued_ms < QUEUED_MS_MAX:
             self._had_room_s = now_s
-        if self.taken_ms and now_s - self.session.last_heard_s > SILENT_S_MAX:
-            self.session.give_up("the service has gone silent")
-        elif now_s - self._had_room_s > STUCK_S_MAX:
+        if self.turns and now_s - self.session.last_heard_s > SILENT_S_MAX:
+            if self.taken_ms or (self._keeps_heartbeat and self.levels):
+                self.session.give_up("the service has gone silent")
+            elif self._must_answer and self._unanswered > UNANSWERED_FRAMES_MAX:
+                self.session.give_up(UNANSWERED)
+        if now_s - self._had_room_s > STUCK_S_MAX:
             self.session.give_up("the service takes no more audio")
 
     def wordless_before_ms(self) -> int | None:

@@ -6,18 +6,25 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import structlog
-from assemblyai.streaming.v3 import BeginEvent, TerminationEvent
+from assemblyai.streaming.v3 import BeginEvent, HeartbeatEvent, TerminationEvent, TurnEvent
 
 from minuted.config import ConfigError, Settings
 from minuted.control import status_of
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.transcription.intake import Intake
-from minuted.transcription.lane import Lane
+from minuted.transcription.lane import UNANSWERED, Lane
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
 from minuted.transcription.pauses import cut_near, level_of
-from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX, Backoff, Failure, Verdict, judge
+from minuted.transcription.reconnect import (
+    BEHIND_PER_MINUTE_MAX,
+    SESSIONS_PER_MINUTE_MAX,
+    Backoff,
+    Failure,
+    Verdict,
+    judge,
+)
 from minuted.transcription.seam import may_come_again
 from minuted.transcription.session import Event, Service, Session, parameters_of
 from minuted.transcription.turns import Turns
@@ -33,6 +40,8 @@ BUSY_MAX: Final = 2
 ALONE_S: Final = 3600.0
 """… for so long; then a second one is tried again."""
 UNREADABLE: Final = "malformed Turn"
+UNANSWERED_MAX: Final = 2
+"""Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
 
 State = Literal["idle", "connecting", "live", "retrying", "refused", "halted"]
 
@@ -61,7 +70,9 @@ class Lanes:
         self._next: Lane | None = None
         """Opened ahead, to take over before the live session expires."""
         reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
-        self._backoff, self._backoff_behind = Backoff(reached_s), Backoff(reached_s)
+        self._backoff, self._backoff_behind = Backoff(reached_s), Backoff(reached_s, BEHIND_PER_MINUTE_MAX)
+        self._keeps_heartbeats = False
+        self._unanswered = 0
         self._busy = 0
         self._alone_until_s = 0.0
 
@@ -106,7 +117,10 @@ class Lanes:
         """Give each session as much as pace and queue allow; end those that have had all there is."""
         for lane in self._lanes:
             unheard = self._marks.get(lane.range_id)
-            if lane.turns is None or lane.is_terminating or unheard is None:
+            if lane.turns is None or lane.is_terminating:
+                continue
+            if unheard is None:  # the bound has taken all of it
+                lane.terminate()
                 continue
             lane.send(unheard.end, now_s)
             if lane.has_sent_all:
@@ -159,6 +173,14 @@ class Lanes:
 
     # What becomes of a session.
 
+    def hear(self, lane: Lane, event: Event) -> None:
+        """Learn from a message, whatever it is, what kind of service it is."""
+        lane.hear()
+        if isinstance(event, HeartbeatEvent):
+            self._keeps_heartbeats = True
+        elif isinstance(event, TurnEvent):
+            self._unanswered = 0
+
     def begin(self, lane: Lane, event: BeginEvent) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
@@ -198,6 +220,7 @@ class Lanes:
             raise ConfigError(f"the service refused the session: {failure.text} (code {failure.code})")
         if failure.text.startswith(UNREADABLE):
             self._minutes.hear_unreadable(lane)
+        self._unanswered += failure.text == UNANSWERED
         lasted_s = now_s - lane.began_s if lane.began_s else 0.0
         wait_s = (self._backoff if lane.is_live else self._backoff_behind).wait_s(
             failure, now_s, lasted_s=lasted_s
@@ -236,6 +259,8 @@ class Lanes:
             self._intake.frames(unheard.start),
             is_live=is_live,
             has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
+            keeps_heartbeat=self._keeps_heartbeats,
+            must_answer=self._unanswered < UNANSWERED_MAX,
         )
 
     def _find_service(self) -> Service:

@@ -37,6 +37,11 @@ def level_of(number: int, pcm: bytes) -> Level:
     return Level(number, sum(map(abs, samples)) / len(samples))
 
 
+def is_loud(level: float, quietest: float) -> bool:
+    """Whether a frame is more than a room's noise, of which `quietest` is the least of late."""
+    return level > QUIET_ABOVE_MIN * quietest + QUIET_FLOOR
+
+
 def mark_after(levels: Sequence[Level], end_ms: int) -> int:
     """Give the frame to begin at again after a turn that the service ends at sound time `end_ms`.
 

@@ -21,6 +21,8 @@ HEALTHY_S: Final = 60.0
 """A session that lasted this long ends the series of failures."""
 SESSIONS_PER_MINUTE_MAX: Final = 5
 """New sessions while failing; the free plan's limit, and a storm helps nobody."""
+BEHIND_PER_MINUTE_MAX: Final = 2
+"""Of them for what was missed: live goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,17 @@ _WAIT_S_MAX: Final = {
 class Backoff:
     """Says how long to wait before the next session: exponential with jitter, by the kind of failure."""
 
-    def __init__(self, reached_s: deque[float] | None = None) -> None:
-        """`reached_s` is shared with another one whose failures count towards the same limit."""
+    def __init__(
+        self, reached_s: deque[float] | None = None, sessions_max: int = SESSIONS_PER_MINUTE_MAX
+    ) -> None:
+        """`reached_s` is shared with another one whose failures count towards the same limit.
+
+        With fewer `sessions_max` a minute this one leaves some of them to the other.
+        """
         self.attempts = 0
         """Failures in a row."""
         self._verdict: Verdict | None = None
+        self._sessions_max = sessions_max
         self._reached_s = deque(maxlen=SESSIONS_PER_MINUTE_MAX) if reached_s is None else reached_s
 
     def wait_s(self, failure: Failure, now_s: float, *, lasted_s: float = 0) -> float:
@@ -107,8 +115,8 @@ class Backoff:
         if wait_s is None:
             first = 5 if verdict is Verdict.BUSY else 0
             wait_s = exponential_s(self.attempts + first, _WAIT_S_MAX[verdict])
-        if len(self._reached_s) == SESSIONS_PER_MINUTE_MAX:
-            wait_s = max(wait_s, self._reached_s[0] + 60.0 - now_s)
+        if len(self._reached_s) >= self._sessions_max:
+            wait_s = max(wait_s, self._reached_s[-self._sessions_max] + 60.0 - now_s)
         return wait_s
 
 

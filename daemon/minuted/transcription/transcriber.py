@@ -214,6 +214,7 @@ class Transcriber:
                     self._hear(lane, event, now_s)
 
     def _hear(self, lane: Lane, event: Event, now_s: float) -> None:
+        self._lanes.hear(lane, event)
         match event:
             case TurnEvent():
                 self._minutes.hear_turn(lane, event)
