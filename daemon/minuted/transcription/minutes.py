@@ -106,19 +106,19 @@ class Minutes:
 
     def _commit(self, lane: Lane, taken: Taken) -> None:
         """The one way a final takes: journal and mark together, then subscribers, then its sound goes."""
-        unheard = self.marks.get(lane.range_id)
-        if unheard is None or lane.turns is None:
+        if lane.turns is None:
             return
         reached("turn-heard")
         self._meetings.heard_until(taken.turn.meeting_id, taken.end_ms)
-        if taken.words:  # without them nobody knows where it ended
+        unheard = self.marks.get(lane.range_id)  # None where a bound has taken its sound in the meantime
+        if unheard and taken.words:  # without them nobody knows where it ended
             number = min(mark_after(lane.levels, taken.end_ms), lane.sent_before)
             mark_ms = max(number, unheard.start) * FRAME_MS
             last = taken.words[-1]
             ended = replace(last, end_ms=max(last.start_ms, sound_end_ms(lane.levels, taken.end_ms)))
             tail = may_come_again((*unheard.tail, *taken.words[:-1], ended), mark_ms)
             self.marks.move(unheard.id, number, tail)
-        turn = taken.turn if unheard.is_live else replace(taken.turn, backfilled=True)
+        turn = taken.turn if unheard and unheard.is_live else replace(taken.turn, backfilled=True)
         record = self._publisher.record(turn, self._state())
         reached("turn-published")
         assert isinstance(record, Turn)
