@@ -28,6 +28,7 @@ from minuted.messages import (
 )
 from minuted.messages import Session as SessionMessage
 from minuted.transcription import minutes as minutes_module
+from minuted.transcription import publisher as publisher_module
 from minuted.transcription.holes import LOST_QUIET_S
 from minuted.transcription.intake import JournalIntake
 from minuted.transcription.lane import Lane
@@ -439,6 +440,37 @@ def test_a_hole_is_recorded_and_the_mark_goes_on_behind_it(room: Room, subscribe
     room.take_in()
     assert len(room.records) == 1
     assert room.minutes.counts["gaps"] == 0
+
+
+def test_of_several_holes_each_is_recorded_once_though_a_kill_comes_between(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process was away for an hour in which capture lost its device twice."""
+    room.sound(HELLO)
+    room.minutes.hear_end(room.lane())
+
+    class KilledError(Exception):
+        pass
+
+    def die(place: str) -> None:
+        if place == "gap-committed":
+            raise KilledError
+
+    for pause in (20, 30):
+        room.writer.append(AudioGap(from_number=room.number, to_number=room.number + pause, reason="paused"))
+        room.number += pause
+        pcm = PCM["."]
+        room.writer.append(AudioFrame(number=room.number, captured_at_ms=room.number * 50 + 7, pcm=pcm))
+        room.number += 1
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(KilledError):
+            patch.setattr(publisher_module, "reached", die)
+            room.take_in()
+        room.restart()
+    room.take_in()
+
+    assert [each.end_ms - each.start_ms for each in room.records if isinstance(each, Gap)] == [1000, 1500]
+    assert room.live.start == FIRST + 60
 
 
 def test_a_hole_within_a_meeting_has_its_place_there(room: Room) -> None:

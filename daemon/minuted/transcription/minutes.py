@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, Final
 
 import structlog
@@ -67,10 +68,11 @@ class Minutes:
             self.marks.ranges.clear()
         if came and self.marks.live is None:
             self.marks.begin(max(before, first))
-        for hole in holes:
+        for hole, following in zip_longest(holes, holes[1:]):
             self.marks.skip(hole.from_number, hole.to_number)
             if hole.reason:
-                self._declare(hole)
+                # Killed in between, the next process has to find the following ones.
+                self._declare(hole, next_number=hole.to_number if following else None)
         self._lose_before(first, sent, now_s)
         return came
 
@@ -188,8 +190,8 @@ class Minutes:
         ]
         return self._meetings.at(start_ms, self._intake.stretches.at(start_ms), self._gap_ms, behind)
 
-    def _declare(self, hole: Hole) -> None:
-        """Record a stretch of which there will be no words."""
+    def _declare(self, hole: Hole, next_number: int | None = None) -> None:
+        """Record a stretch of which there will be no words; sound from `next_number` on is taken in anew."""
         start_ms, end_ms = hole.from_number * FRAME_MS, hole.to_number * FRAME_MS
         meeting = self._meetings.before(start_ms)
         wall_offset_ms = self._intake.stretches.at(start_ms).wall_offset_ms
@@ -203,7 +205,7 @@ class Minutes:
             reason=hole.reason,
         )
         log.error("gap", reason=hole.reason, duration_s=(end_ms - start_ms) / 1000)
-        self._publisher.record(gap, self._state())
+        self._publisher.record(gap, self._state(next_number))
         self.counts["gaps"] += 1
 
     # State.
@@ -249,12 +251,11 @@ class Minutes:
         ends = [(newest if unheard.end is None else unheard.end, unheard.start) for unheard in ranges]
         return sum(max(0, end - start) for end, start in ends) * FRAME_MS / 1000
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "marks": self.marks.to_state(),
-            "meetings": self._meetings.to_state(),
-            "intake": self._intake.to_state(),
-        }
+    def _state(self, next_number: int | None = None) -> dict[str, Any]:
+        intake = self._intake.to_state()
+        if next_number is not None:
+            intake |= {"next_number": next_number, "has_ended": False}
+        return {"marks": self.marks.to_state(), "meetings": self._meetings.to_state(), "intake": intake}
 
     def _release(self) -> None:
         """Delete the sound before the marks that were just stored."""
