@@ -223,3 +223,15 @@ def test_a_successor_that_knows_only_the_next_number_begins_a_stretch() -> None:
     stretches.received(frame(100, wall_ms=7))
 
     assert stretches.at(5000) == Stretch(5000, "microphone", 7 - 5000)
+
+
+def test_a_stretch_that_comes_again_is_not_known_twice() -> None:
+    """The frames it began with were lost with the power, or are taken in anew."""
+    stretches = Stretches()
+    for number in (100, 200, 300):
+        stretches.received(frame(number))
+    again = Stretches(stretches.to_state(), 200)
+    again.received(frame(200, "talk.wav"))
+
+    assert [stretch.sound_ms for stretch in again._stretches] == [5000, 10_000]
+    assert again.at(10_000).source == "talk.wav"

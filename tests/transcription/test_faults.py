@@ -148,7 +148,6 @@ def test_a_black_hole_in_the_network_costs_no_word(make_room: Callable) -> None:
     print(f"noticed after {noticed_s:.1f} s")
 
 
-@pytest.mark.xfail(strict=True, reason="before its first heartbeat a service that stalls is not noticed")
 def test_a_service_that_stalls_from_the_start_is_noticed(make_room: Callable) -> None:
     """It says Begin and nothing more, though people speak."""
     with Service([Fault(name="stall", at_audio_ms=100)]) as service:

@@ -104,6 +104,15 @@ def test_the_same_word_as_the_next_turn_is_new() -> None:
     assert words_known(turn(("No.", 11_700, 13_000)), tail) == 0
 
 
+def test_the_same_word_put_too_early_is_new_where_it_ends_too_late() -> None:
+    """The committed one was cut by a bound and not heard again; within a turn an end is exact."""
+    tail = turn(("No.", 10_000, 10_800))
+
+    assert words_known(turn(("No", 10_300, 11_900), ("way", 12_000, 12_900)), tail) == 0
+    assert words_known(turn(("No.", 10_300, 12_900)), tail) == 0
+    assert words_known(turn(("No", 9_900, 10_850), ("way", 12_000, 12_900)), tail) == 1
+
+
 def test_a_first_word_put_too_early_is_not_one_of_another_text() -> None:
     """Better said twice than lost."""
     assert words_known(turn(("Yes.", 10_100, 13_000)), SAID[2:]) == 0

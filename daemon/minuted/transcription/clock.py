@@ -36,7 +36,12 @@ class Stretches:
 
     def __init__(self, state: Iterable[Mapping[str, Any]] = (), next_number: int = -1) -> None:
         """Go on from what `to_state` gave another process, whose next frame was to be `next_number`."""
-        self._stretches: deque[Stretch] = deque((Stretch(**kept) for kept in state), STRETCHES_MAX)
+        known = (Stretch(**kept) for kept in state)
+        # What begins at the next frame or later comes again.
+        self._stretches: deque[Stretch] = deque(
+            (stretch for stretch in known if next_number < 0 or stretch.sound_ms < next_number * FRAME_MS),
+            STRETCHES_MAX,
+        )
         self._next_number = next_number
 
     def received(self, frame: AudioFrame) -> None:

@@ -216,6 +216,7 @@ class Lanes:
         self._forget(lane)
         if lane.is_muted:
             return
+        self._minutes.hear_break(lane)
         if verdict is Verdict.FATAL and self._intake.is_recording:
             raise ConfigError(f"the service refused the session: {failure.text} (code {failure.code})")
         if failure.text.startswith(UNREADABLE):

@@ -51,7 +51,10 @@ class Minutes:
         self._kept = self.marks.to_state()
         self._kept_s = time.monotonic()
         self._unreadable = (-1, 0)
-        self._holes: deque[Hole] = deque()  # and still to be declared
+        # Found, and still to be declared: in the sound that came in, and what was given up since.
+        self._holes: deque[Hole] = deque()
+        self._given_up: deque[Hole] = deque()
+        self._unsure: dict[int, Hole] = {}
         self._release()
 
     # Sound.
@@ -72,12 +75,16 @@ class Minutes:
             self.marks.begin(first)
         for hole in holes:
             self.marks.skip(hole.from_number, hole.to_number)
-            if hole.reason:
-                self._holes.append(hole)
+        self._holes.extend(hole for hole in holes if hole.reason)
         self._lose_before(first, sent, now_s)
         while self._holes:
-            self._declare(self._holes[0])
+            # Killed in between, the next process has to find the following ones.
+            following = self._holes[1].from_number if len(self._holes) > 1 else None
+            self._declare(self._holes[0], next_number=following)
             self._holes.popleft()
+        while self._given_up:
+            self._declare(self._given_up[0])
+            self._given_up.popleft()
         return came
 
     def _lose_before(self, first: int, sent: Mapping[int, int], now_s: float) -> None:
@@ -87,9 +94,17 @@ class Minutes:
             ends = first if unheard.end is None else min(first, unheard.end)
             if begins < ends:
                 self.losses.lose(Hole(begins, ends, self._intake.why_gone(begins)), now_s)
+            if unheard.start < min(begins, ends):
+                # A session has it and may still say its words; nobody else can.
+                from_number = (
+                    self._unsure[unheard.id].from_number if unheard.id in self._unsure else unheard.start
+                )
+                self._unsure[unheard.id] = Hole(
+                    from_number, min(begins, ends), self._intake.why_gone(unheard.start)
+                )
         self.marks.drop_before(first)
         if hole := self.losses.take(now_s):
-            self._holes.append(hole)
+            self._given_up.append(hole)
 
     # What sessions say.
 
@@ -112,19 +127,20 @@ class Minutes:
 
     def _commit(self, lane: Lane, taken: Taken) -> None:
         """The one way a final takes: journal and mark together, then subscribers, then its sound goes."""
-        unheard = self.marks.get(lane.range_id)
-        if unheard is None or lane.turns is None:
+        if lane.turns is None:
             return
         reached("turn-heard")
         self._meetings.heard_until(taken.turn.meeting_id, taken.end_ms)
-        if taken.words:  # without them nobody knows where it ended
+        unheard = self.marks.get(lane.range_id)  # None where a bound has taken its sound in the meantime
+        if unheard and taken.words:  # without them nobody knows where it ended
             number = min(mark_after(lane.levels, taken.end_ms), lane.sent_before)
             mark_ms = max(number, unheard.start) * FRAME_MS
             last = taken.words[-1]
             ended = replace(last, end_ms=max(last.start_ms, sound_end_ms(lane.levels, taken.end_ms)))
             tail = may_come_again((*unheard.tail, *taken.words[:-1], ended), mark_ms)
             self.marks.move(unheard.id, number, tail)
-        turn = taken.turn if unheard.is_live else replace(taken.turn, backfilled=True)
+            self._unsure.pop(unheard.id, None)
+        turn = taken.turn if unheard and unheard.is_live else replace(taken.turn, backfilled=True)
         record = self._publisher.record(turn, self._state())
         reached("turn-published")
         assert isinstance(record, Turn)
@@ -144,6 +160,7 @@ class Minutes:
 
     def _move(self, lane: Lane, safe_ms: int) -> None:
         if not lane.is_muted:
+            self._unsure.pop(lane.range_id, None)
             self.marks.move(lane.range_id, min(safe_ms // FRAME_MS, lane.sent_before))
 
     def hear_revisions(self, lane: Lane, event: SpeakerRevisionEvent) -> None:
@@ -164,6 +181,11 @@ class Minutes:
             self.marks.finish(lane.range_id)
         self.keep(always=True)
 
+    def hear_break(self, lane: Lane) -> None:
+        """A session broke: what only it could still have told is lost."""
+        if hole := self._unsure.pop(lane.range_id, None):
+            self._given_up.append(hole)
+
     def hear_unreadable(self, lane: Lane) -> None:
         """A session broke on a turn that cannot be read: after a few tries its sound is given up."""
         unheard = self.marks.get(lane.range_id)
@@ -174,7 +196,7 @@ class Minutes:
         if self._unreadable[1] < UNREADABLE_MAX or lane.sent_before <= unheard.start:
             return
         self.marks.move(unheard.id, lane.sent_before, ())
-        self._holes.append(Hole(unheard.start, lane.sent_before, "unreadable"))
+        self._given_up.append(Hole(unheard.start, lane.sent_before, "unreadable"))
 
     def split(self, number: int) -> Range:
         """Leave what is before `number` to another session; give what the live one begins with."""
@@ -194,8 +216,8 @@ class Minutes:
         ]
         return self._meetings.at(start_ms, self._intake.stretches.at(start_ms), self._gap_ms, behind)
 
-    def _declare(self, hole: Hole) -> None:
-        """Record a stretch of which there will be no words."""
+    def _declare(self, hole: Hole, next_number: int | None = None) -> None:
+        """Record a stretch of which there will be no words; sound from `next_number` on is taken in anew."""
         start_ms, end_ms = hole.from_number * FRAME_MS, hole.to_number * FRAME_MS
         meeting = self._meetings.before(start_ms)
         wall_offset_ms = self._intake.stretches.at(start_ms).wall_offset_ms
@@ -209,7 +231,7 @@ class Minutes:
             reason=hole.reason,
         )
         log.error("gap", reason=hole.reason, duration_s=(end_ms - start_ms) / 1000)
-        self._publisher.record(gap, self._state())
+        self._publisher.record(gap, self._state(next_number))
         self.counts["gaps"] += 1
 
     # State.
@@ -265,12 +287,11 @@ class Minutes:
         ends = [(newest if unheard.end is None else unheard.end, unheard.start) for unheard in ranges]
         return sum(max(0, end - start) for end, start in ends) * FRAME_MS / 1000
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "marks": self.marks.to_state(),
-            "meetings": self._meetings.to_state(),
-            "intake": self._intake.to_state(),
-        }
+    def _state(self, next_number: int | None = None) -> dict[str, Any]:
+        intake = self._intake.to_state()
+        if next_number is not None:
+            intake |= {"next_number": next_number, "has_ended": False}
+        return {"marks": self.marks.to_state(), "meetings": self._meetings.to_state(), "intake": intake}
 
     def _release(self) -> None:
         """Delete the sound before the marks that were just stored."""

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from minuted.transcription.marks import Heard
+from minuted.transcription.pauses import END_LATE_MS_MAX
 
 EARLY_MS_MAX: Final = 1000
 """How much too early the service puts a turn's first word at the most."""
-SAME_START_MS: Final = 100
-"""Two words that start so close to each other are one."""
+SAME_MS: Final = 100
+"""Two exact times of one word lie no further apart."""
 
 
 def may_come_again(committed: Sequence[Heard], mark_ms: int) -> tuple[Heard, ...]:
@@ -37,10 +38,13 @@ def words_known(heard: Sequence[Heard], tail: Sequence[Heard]) -> int:
     known = 0
     while known < len(heard) and heard[known].end_ms <= last.end_ms:
         known += 1
-    # The end of the turn's last word may be put too late, so this one may still be the tail's last.
-    if known < len(heard) and heard[known].start_ms < last.end_ms and _same(heard[known], last):
-        known += 1
-    return known
+    if known == len(heard):
+        return known
+    word = heard[known]
+    # Only the end of a turn's last word is put late: then it may still be the tail's last.
+    late_ms = END_LATE_MS_MAX if known == len(heard) - 1 else SAME_MS
+    may_be = word.start_ms < last.end_ms and word.end_ms <= last.end_ms + late_ms
+    return known + (may_be and _same(word, last))
 
 
 def _may_lie_behind(word: Heard, mark_ms: int) -> bool:
@@ -51,9 +55,7 @@ def _same(word: Heard, known: Heard) -> bool:
     if word.first or known.first:
         return _plain(word.text) == _plain(known.text)
     apart_ms = abs(word.start_ms - known.start_ms)
-    return apart_ms <= SAME_START_MS or (
-        apart_ms <= 3 * SAME_START_MS and _plain(word.text) == _plain(known.text)
-    )
+    return apart_ms <= SAME_MS or (apart_ms <= 3 * SAME_MS and _plain(word.text) == _plain(known.text))
 
 
 def _plain(text: str) -> str:
