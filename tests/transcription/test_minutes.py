@@ -533,6 +533,7 @@ def test_sound_on_which_sessions_break_is_given_up_in_the_end(room: Room) -> Non
     for _ in range(UNREADABLE_MAX):
         assert room.records == []
         room.minutes.hear_unreadable(room.lane())
+        room.take_in()
 
     (gap,) = room.records
     assert isinstance(gap, Gap)
@@ -545,9 +546,27 @@ def test_breaks_at_different_places_are_not_the_same_sound_s_fault(room: Room) -
     for number in range(2 * UNREADABLE_MAX):
         lane = room.lane()
         room.minutes.hear_unreadable(lane)
+        room.take_in()
         room.minutes.marks.move(lane.range_id, FIRST + number + 1)
 
     assert room.records == []
+
+
+def test_what_a_session_had_and_the_bound_took_is_told_when_the_session_breaks(room: Room) -> None:
+    """As long as it lives its words may come; after that nobody can hear them again."""
+    room.sound("." * 80)
+    room.minutes.split(FIRST + 50)
+    lane = room.lane(room.minutes.marks.behind[0])
+    AudioReader(Folder(room.writer._folder.path)).release(FIRST + 60)
+    room.take_in(lane)
+    assert room.records == []
+    room.minutes.hear_break(lane)
+    room.take_in()
+
+    (gap,) = room.records
+    assert isinstance(gap, Gap)
+    assert gap.reason == "overflow"
+    assert (gap.end_ms - gap.start_ms) // FRAME_MS == 50
 
 
 def test_sound_that_is_gone_altogether_is_not_waited_for(room: Room) -> None:

@@ -45,7 +45,7 @@ class Lane:
         keeps_heartbeat: bool = False,
         must_answer: bool = False,
     ) -> None:
-        """`keeps_heartbeat`: earlier sessions had heartbeats; `must_answer`: loud sound is taken for speech."""
+        """`keeps_heartbeat`: earlier sessions had them; `must_answer`: loud sound is taken for speech."""
         self.range_id = range_id
         self.session = session
         self.is_live = is_live
