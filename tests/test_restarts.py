@@ -2,7 +2,7 @@
 
 import pytest
 
-from minuted.restarts import CRASHES_MAX, History, Kind, Then, after_end, note_end, wait_s
+from minuted.restarts import CRASHES_MAX, HEALTHY_S, History, Kind, Then, after_end, note_end, wait_s
 
 CRASHED_OFTEN = History(5, tuple(range(CRASHES_MAX)))
 
@@ -70,9 +70,9 @@ def test_five_crashes_in_a_minute_are_five():
     assert len(history.crashes_s) == CRASHES_MAX
 
 
-def test_a_healthy_minute_resets_the_back_off():
-    assert note_end(History(failures=7), 1, healthy_s=60, now_s=0).failures == 1
-    assert note_end(History(failures=7), 1, healthy_s=59, now_s=0).failures == 8
+def test_a_healthy_while_resets_the_back_off():
+    assert note_end(History(failures=7), 1, healthy_s=HEALTHY_S, now_s=0).failures == 1
+    assert note_end(History(failures=7), 1, healthy_s=HEALTHY_S - 1, now_s=0).failures == 8
 
 
 def test_a_missing_device_later_on_is_no_crash():

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from minuted.transcription.lane import (
     SESSION_S_MAX,
     SILENT_S_MAX,
     STUCK_S_MAX,
+    UNANSWERED,
+    UNANSWERED_FRAMES_MAX,
     WORDLESS_MS_MAX,
     Lane,
 )
@@ -78,9 +81,9 @@ def wire() -> Wire:
 def make_lane(wire: Wire) -> Callable[..., Lane]:
     """Make a lane whose session has begun."""
 
-    def make(frames: Stored, *, has_partials: bool = True) -> Lane:
+    def make(frames: Stored, *, has_partials: bool = True, **known: bool) -> Lane:
         session: Any = wire
-        lane = Lane(1, session, frames, is_live=True, has_partials=has_partials)
+        lane = Lane(1, session, frames, is_live=True, has_partials=has_partials, **known)
         turns: Any = object()
         lane.begin(turns, "a-model", 600.0, NOW_S)
         return lane
@@ -257,3 +260,54 @@ def test_without_partials_nobody_knows_that_nobody_speaks(make_lane: Callable[..
     lane.taken_ms = 50_000
 
     assert lane.wordless_before_ms() is None
+
+
+def test_a_service_that_kept_heartbeats_before_is_dead_without_its_first(
+    make_lane: Callable[..., Lane], wire: Wire
+) -> None:
+    """It may stall between Begin and the first heartbeat; before any sound there need be none."""
+    lane = make_lane(stored(1), keeps_heartbeat=True)
+    lane.watch(NOW_S + SILENT_S_MAX + 1)
+    assert wire.given_up == []
+    lane.send(None, NOW_S)
+    lane.watch(NOW_S + SILENT_S_MAX)
+    assert wire.given_up == []
+    lane.watch(NOW_S + SILENT_S_MAX + 0.1)
+
+    assert wire.given_up == ["the service has gone silent"]
+
+
+def said(loud: int, quiet: int = 10) -> Stored:
+    """A quiet moment and then speech, by its loudness."""
+    frames = stored(quiet + loud, paced=False).frames
+    hush, shout = bytes(FRAME_BYTES), b"\x00\x20" * (FRAME_BYTES // 2)
+    return Stored([replace(each, pcm=hush if place < quiet else shout) for place, each in enumerate(frames)])
+
+
+@pytest.mark.parametrize(
+    ("loud", "answer", "known", "is_given_up"),
+    [
+        (UNANSWERED_FRAMES_MAX + 1, False, {"must_answer": True}, True),
+        (UNANSWERED_FRAMES_MAX, False, {"must_answer": True}, False),
+        (UNANSWERED_FRAMES_MAX + 1, True, {"must_answer": True}, False),
+        (UNANSWERED_FRAMES_MAX + 1, False, {"must_answer": False}, False),
+        (UNANSWERED_FRAMES_MAX + 1, False, {"must_answer": True, "has_partials": False}, False),
+    ],
+    ids=["speech", "too little", "answered", "it is noise", "nothing is said in between"],
+)
+def test_a_service_that_says_nothing_to_what_is_said_is_dead(
+    make_lane: Callable[..., Lane],
+    wire: Wire,
+    loud: int,
+    answer: bool,
+    known: dict[str, bool],
+    is_given_up: bool,
+) -> None:
+    """Where nobody knows of heartbeats, silence in answer to seconds of speech is all there is to go by."""
+    lane = make_lane(said(loud), **known)
+    lane.send(None, NOW_S)
+    if answer:
+        lane.hear()
+    lane.watch(NOW_S + SILENT_S_MAX + 0.1)
+
+    assert wire.given_up == ([UNANSWERED] if is_given_up else [])

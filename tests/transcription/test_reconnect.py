@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minuted.transcription.reconnect import (
+    BEHIND_PER_MINUTE_MAX,
     FATAL_WAIT_S,
     FIRST_WAIT_S,
     HEALTHY_S,
@@ -285,3 +286,15 @@ def test_the_phases_are_the_three_there_are() -> None:
     phases: list[Literal["connecting", "opening", "open"]] = ["connecting", "opening", "open"]
     for phase in phases:
         assert judge(Failure("", None, phase)) is Verdict.UNREACHABLE
+
+
+def test_what_was_missed_leaves_live_sessions_their_share_of_the_limit() -> None:
+    """Two sessions break with each outage: the third within a minute must not cost captions a minute."""
+    reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
+    live, behind = Backoff(reached_s), Backoff(reached_s, BEHIND_PER_MINUTE_MAX)
+    lost = Failure("reset", phase="open")
+    assert live.wait_s(lost, 0.0) < 1
+    assert behind.wait_s(lost, 1.0) == 59.0
+    assert live.wait_s(lost, 2.0) < 1
+    assert live.wait_s(lost, 3.0) < 2
+    assert live.wait_s(lost, 4.0) == 56.0
