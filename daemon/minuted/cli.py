@@ -236,8 +236,14 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _reload(arguments: argparse.Namespace) -> int:
     from . import reloading, status
+    from .options import ConfigError
 
-    settings = _settings(arguments)
+    try:
+        settings = _settings(arguments)
+    except ConfigError as error:
+        # The one that runs would refuse it as well, and could not be found by it.
+        print(f"refused: {error}; what runs goes on as it was")
+        return FAILED
     try:
         result = reloading.ask_for(settings)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""Real processes and the simulated service: the configuration changes and a process hangs, and no word is lost."""
+"""Real processes and the simulated service: the configuration changes, a process hangs, no word is lost."""
 
 import os
 import shutil
@@ -13,7 +13,6 @@ import pytest
 
 from kills.daemon import WELL, Daemon
 from kills.outputs import TIME_ERROR_MS_MAX
-from minuted.messages import FRAME_MS
 from simulator.coded import compose
 from simulator.oracle import from_file_log, judge
 from simulator.process import Process
@@ -54,7 +53,7 @@ def reload(daemon: Daemon) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.timeout(200)
 def test_no_word_is_lost_by_a_reload_nor_by_a_hanging_process(folders, capsys) -> None:
-    """In the middle of speech: the session changes, a sink is added, and the new process is stopped for good."""
+    """In the middle of speech: the session changes, a sink is added, the new process is stopped for good."""
     folder, runtime_dir = folders
     said = compose(18, seed=5)
     with Process() as service:
@@ -80,7 +79,7 @@ def test_no_word_is_lost_by_a_reload_nor_by_a_hanging_process(folders, capsys) -
             assert daemon.wait(WAIT_S) == WELL, daemon.log
         sessions = [connection.query["min_turn_silence"] for connection in service.sessions]
 
-    assert (bad.returncode, good.returncode) == (78, 0), (bad, good)
+    assert (bad.returncode, good.returncode) == (1, 0), (bad, good)
     assert good.stdout == "transcription restarted, late added\n"
     assert after["capture"] == before["capture"]
     assert after["transcription"] != before["transcription"]
@@ -93,4 +92,3 @@ def test_no_word_is_lost_by_a_reload_nor_by_a_hanging_process(folders, capsys) -
     assert verdict.is_perfect(TIME_ERROR_MS_MAX), verdict
     late = from_file_log((folder / "late.jsonl").read_text())
     assert late.words, "a sink that was added hears what is said from then on"
-    assert FRAME_MS
