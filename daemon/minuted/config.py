@@ -33,6 +33,8 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 SERVICE_NAME: Final = "MINUTED_SERVICE"
 """The environment's name for the service a supervisor has decided on: its children see no key."""
+ACCEPTED_NAME: Final = "MINUTED_ACCEPTED"
+"""The environment's name for the copy of the configuration that a run goes by, whatever is in the file."""
 RUN_NAME: Final = "MINUTED_RUN"
 """The environment's name for the run a supervisor's processes belong to: its recording is played once."""
 BUNDLED_SINKS: Final = next(
@@ -229,17 +231,27 @@ def load(path: Path | None = None) -> Settings:
 
     Raises ConfigError for a file that cannot be read or says something wrong.
     """
-    if path is None:
+    return load_with_text(path)[0]
+
+
+def load_with_text(path: Path | None) -> tuple[Settings, str]:
+    """Read the configuration, and give its text too. Raises ConfigError.
+
+    In a supervisor's process the text is the one that the supervisor has accepted.
+    """
+    accepted = os.environ.get(ACCEPTED_NAME)
+    if path is None and not accepted:
         path = next((place for place in PLACES if place.is_file()), None)
-    if path is None:
-        return Settings()
+    source = Path(accepted) if accepted else path
+    if source is None:
+        return Settings(), ""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+        raise ConfigError(f"{source}: cannot be read: {reason}") from None
     try:
-        return parse(text, path)
+        return parse(text, path), text
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
