@@ -157,7 +157,9 @@ WRONG = [
     ),
     ("[meeting]\ngap_min = 0", "meeting.gap_min = 0.0 is not between 0.1 and 1440"),
     ("[journal]\nmemory_s_max = 1", "journal.memory_s_max = 1.0 is not between 10 and 43200"),
-    ("[publish]\nturns = 'tcp://0.0.0.0:5'", "publish.turns: tcp:// needs CURVE keys, .*; use ipc://"),
+    ("[publish]\nturns = 'tcp://0.0.0.0'", "publish.turns: 'tcp://0.0.0.0' is not tcp://ADDRESS:PORT .*"),
+    ("[publish]\nturns = 'tcp://0.0.0.0:65535'", "publish.turns: .* a port from 1 to 65534 .*"),
+    ("[publish]\nturns = 'tcp://:5555'", "publish.turns: 'tcp://:5555' is not tcp://ADDRESS:PORT .*"),
     ("[publish]\nturns = '/x/turns'", "publish.turns: '/x/turns' is not an ipc:// address"),
     ("[publish]\nturns = 'ipc://x'", "publish.turns: the socket path 'x' must be absolute"),
     (
