@@ -53,6 +53,7 @@ class Open:
         self._stack = ExitStack()
         self._given: list[str] = []
         self._closing = threading.Event()
+        self._greeted = threading.Event()
         ready = threading.Event()
         turns_door, replay_door = keys.doors(settings)
         assert turns_door
@@ -68,6 +69,15 @@ class Open:
                 ReplayServer(settings.replay_endpoint, replay_door) as replay,
             ):
                 self.publisher = Publisher(turns, replay, journal)
+                count = turns.new_subscriptions
+
+                def counted() -> int:
+                    made = count()
+                    if made:
+                        self._greeted.set()
+                    return made
+
+                turns.new_subscriptions = counted  # type: ignore[method-assign]
                 ready.set()
                 while not self._closing.is_set():
                     while self._given:
@@ -78,6 +88,10 @@ class Open:
         self._thread = threading.Thread(target=work)
         self._thread.start()
         assert ready.wait(WAIT_S)
+
+    def subscribed(self) -> bool:
+        """Whether somebody has subscribed: then a greeting went out."""
+        return self._greeted.is_set()
 
     def say(self, text: str) -> None:
         self._given.append(text)
