@@ -4,6 +4,7 @@ The file is what `minuted keys new tablet` made. With the next turn comes all th
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
