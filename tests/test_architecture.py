@@ -34,7 +34,8 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "tenacity": ("transcription/reconnect.py", "delivery/runner.py"),
     # The SDK's socket is opened by session.py itself: only so can its pings be set.
     "websockets": ("engine/", "transcription/session.py"),
-    "zmq": ("bus.py",),
+    # The bus, and its doors to the network.
+    "zmq": ("bus.py", "doors.py"),
 }
 
 GROUND = ("bus", "config", "control", "messages", "options", "runtime", "journal")
@@ -45,17 +46,21 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "messages": (),
     "options": (),
     "session_settings": ("options",),
-    "config": ("options", "session_settings"),
-    "bus": ("messages",),
+    "addresses": ("options",),
+    "config": ("addresses", "options", "runtime.guard", "session_settings"),
+    "doors": (),
+    "bus": ("doors", "messages"),
+    "keys": ("addresses", "config", "doors", "options"),
     "sink": ("messages",),
     "control": ("bus", "config", "messages", "runtime"),
     "runtime": (),
     "journal": ("messages",),
     "capture": GROUND,
-    "transcription": GROUND,
-    "delivery": (*GROUND, "sink"),
+    "transcription": (*GROUND, "keys"),
+    "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
+    "machine": ("config",),
     "restarts": (),
     "child": ("config", "restarts", "runtime"),
     "status": ("config", "control", "messages"),
@@ -75,7 +80,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "watch": ("bus", "config", "messages", "runtime"),
     "usage": (),
     # These two are no process: they look into a stage for what only it knows, when they are asked to.
-    "check": ("__init__", "bus", "config", "control", "capture", "delivery.discovery", "runtime"),
+    "check": (
+        *("__init__", "addresses", "bus", "config", "control", "keys", "machine", "runtime"),
+        *("capture", "delivery.discovery", "transcription.trial"),
+    ),
     "cli": ("", "*"),
     "__main__": ("cli",),
 }

@@ -87,12 +87,13 @@ def subclasses(cls: type) -> list[type]:
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o000], ids=oct)
 @pytest.mark.parametrize("kind", BINDING)
-def test_a_socket_s_mode_is_0660_whatever_the_umask(kind: Any, umask: int, endpoint: str) -> None:
-    """Under 022 only the owner could connect; under 0 everybody."""
+def test_a_socket_s_mode_is_its_own_whatever_the_umask(kind: Any, umask: int, endpoint: str) -> None:
+    """Under 022 only the owner could connect; under 0 everybody. Frames are nobody's business."""
     before = os.umask(umask)
     try:
         with kind(endpoint):
-            assert stat.S_IMODE(Path(endpoint.removeprefix("ipc://")).stat().st_mode) == 0o660
+            mode = 0o600 if kind is FramesIn else 0o660
+            assert stat.S_IMODE(Path(endpoint.removeprefix("ipc://")).stat().st_mode) == mode
             assert os.umask(umask) == umask
     finally:
         os.umask(before)
@@ -221,6 +222,69 @@ def test_an_oversized_message_is_refused_and_the_next_one_heard(
         push.send(encode(FRAME))
 
         assert until(frames.receive, "a frame after the oversized message") == FRAME
+
+
+OVERSIZED: dict[type, tuple[int, list[bytes]]] = {
+    # A kind that receives, the peer that writes to it, and what is to arrive after it.
+    ReplayServer: (zmq.DEALER, [pack({"from_seq": 1})]),
+    Replier: (zmq.DEALER, [pack({"op": "status"})]),
+    TurnsOut: (zmq.XSUB, [b"\x01turn"]),
+}
+
+
+@pytest.mark.parametrize("kind", OVERSIZED)
+def test_an_oversized_request_ends_its_connection_and_nothing_else(
+    kind: Any, raw: Callable[[int], "zmq.Socket[bytes]"], endpoint: str
+) -> None:
+    """Nobody can have a process hold more than a megabyte for one message."""
+    peer_kind, good = OVERSIZED[kind]
+    with kind(endpoint) as socket:
+        bad = raw(peer_kind)
+        events = bad.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        bad.connect(endpoint)
+        bad.send(b"x" * (MESSAGE_BYTES_MAX + 1))
+        disconnected = events.poll(WAIT_S * 1000)
+        bad.disable_monitor()
+        events.close(linger=0)
+        assert disconnected
+        another = raw(peer_kind)
+        another.connect(endpoint)
+        for part in good:
+            another.send(part)
+
+        assert socket._socket.poll(WAIT_S * 1000)
+        assert socket._socket.recv_multipart()[-1] == good[-1]
+
+
+@pytest.mark.parametrize("kind", [TurnsIn, ReplayClient])
+def test_an_oversized_answer_is_not_taken_and_a_new_connection_hears_the_next(
+    kind: Any, raw: Callable[[int], "zmq.Socket[bytes]"], endpoint: str
+) -> None:
+    """For ZeroMQ it breaks the protocol: that connection is over. No publisher of ours can send one."""
+    message: Any = HEARTBEAT if kind is TurnsIn else {"type": "end"}
+    server = raw(zmq.XPUB if kind is TurnsIn else zmq.ROUTER)
+    server.bind(endpoint)
+    events = server.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+
+    def answer(socket: Any, data: bytes) -> None:
+        if kind is ReplayClient:
+            assert socket.ask({"from_seq": 1})
+        assert server.poll(WAIT_S * 1000)
+        asked = server.recv_multipart()
+        server.send_multipart([*asked[:-1], data] if kind is ReplayClient else [b"heartbeat", data])
+
+    with kind(endpoint) as socket:
+        answer(socket, b"x" * (MESSAGE_BYTES_MAX + 1))
+        disconnected = events.poll(WAIT_S * 1000)
+        server.disable_monitor()
+        events.close(linger=0)
+        assert disconnected
+        assert socket.receive() is None
+    while server.poll(0):
+        server.recv_multipart()  # that it goes
+    with kind(endpoint) as socket:
+        answer(socket, encode(message) if kind is TurnsIn else pack(message))
+        assert socket.receive(WAIT_S) == message
 
 
 def test_the_biggest_message_passes(endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from minuted import check
+from minuted import check, keys, machine
 from minuted.config import Capture, ConfigError, Engine, Publish, Settings, SinkTable
 from minuted.control import ControlServer
+from simulator import Fault, Service
 
 
 @pytest.fixture
@@ -37,14 +38,16 @@ def replaced(settings, **values):
     return Settings(**{**{name: getattr(settings, name) for name in settings.__dataclass_fields__}, **values})
 
 
-def found(settings):
-    return {finding.what: finding for finding in check.findings(lambda: settings)}
+def found(settings, **options):
+    return {finding.what: finding for finding in check.findings(lambda: settings, **options)}
 
 
 def test_where_all_is_well_every_line_says_so(settings, capsys):
     assert check.run(lambda: settings) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert all(line.startswith("✓ ") for line in lines)
+    # The machine's own matters may well be warnings where the tests run.
+    ours = [line for line in lines if line[2:].split("  ")[0] not in ("clock", "disk", "file system")]
+    assert all(line.startswith("✓ ") for line in ours)
     assert any("talk.wav, 1.0 s at 16000 Hz" in line for line in lines)
 
 
@@ -71,6 +74,79 @@ def test_a_key_is_needed_and_never_shown(settings, monkeypatch):
     monkeypatch.setenv("ASSEMBLYAI_API_KEY", "very-secret")
     finding = found(asks)["service"]
     assert (finding.ok, finding.text) == (True, "wss://streaming.assemblyai.com, key found")
+
+
+def test_a_key_that_is_refused_is_found_only_when_asked_for(settings, monkeypatch):
+    """--online opens a session, which costs: it is not for every check."""
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "wrong-key")
+    with Service([Fault(name="error", code=1008, text="Unauthorized Connection")]) as service:
+        asks = replaced(settings, engine=Engine(service="assemblyai", url=service.url))
+        assert "online" not in found(asks)
+        assert not service.connections
+        refused = found(asks, online=True)["online"]
+        assert not refused.ok
+        assert "opens no session: " in refused.text
+        assert "wrong-key" not in refused.text
+        accepted = found(asks, online=True)["online"]
+        assert accepted.ok
+        assert accepted.text.startswith("the service opened a session, and ended it")
+
+
+def test_a_warning_is_no_reason_to_fail(settings, capsys, monkeypatch):
+    monkeypatch.setattr(machine, "clock", lambda: (False, "not synchronised"))
+    assert check.run(lambda: settings) == 0
+    assert "! clock            not synchronised" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "ok", "warns"), [("nfs4", False, False), ("tmpfs", True, True), ("ext4", True, False)]
+)
+def test_journals_need_a_disk_of_this_machine(settings, monkeypatch, kind, ok, warns):
+    monkeypatch.setattr(machine, "place_of", lambda _: kind)
+    finding = found(settings)["file system"]
+    assert (finding.ok, finding.warns) == (ok, warns)
+
+
+def test_secrets_everybody_can_read_are_warned_of(settings, runtime_dir, monkeypatch):
+    (runtime_dir / "cwd").mkdir()
+    monkeypatch.chdir(runtime_dir / "cwd")
+    secret = runtime_dir / "hook.secret"
+    for file in (secret, Path(".env"), runtime_dir / "minuted.toml"):
+        file.touch()
+        file.chmod(0o644)
+    table = {"url": "https://example.org", "secret_file": str(secret)}
+    inline = {"url": "https://example.org", "secret": "whsec_" + "A" * 32}
+    wants = replaced(
+        settings,
+        path=runtime_dir / "minuted.toml",
+        sinks={"webhook": SinkTable(options=table), "other": SinkTable(use="webhook", options=inline)},
+    )
+    warned = [finding for finding in check.findings(lambda: wants) if finding.what == "secrets"]
+    assert {finding.text.split(" ")[0] for finding in warned} == {".env", str(secret), str(wants.path)}
+    assert all(finding.ok and finding.warns and "run: chmod o-r" in finding.text for finding in warned)
+
+
+def test_sockets_that_a_killed_run_left_are_named(settings):
+    settings.runtime_dir.mkdir()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(settings.runtime_dir / "turns.sock"))
+    assert "1 left by a run that was killed" in found(settings)["sockets"].text
+
+
+def test_a_run_that_is_not_well_is_a_warning(settings):
+    finding = check._running({"state": "degraded", "pid": 7, "stages": {"capture": {"state": "backoff"}}})
+    assert (finding.ok, finding.warns) == (True, True)
+    assert finding.text == "degraded as process 7, capture is backoff"
+
+
+def test_a_door_without_clients_is_a_problem_and_with_them_is_described(settings, tmp_path):
+    wants = replaced(settings, publish=Publish(turns="tcp://127.0.0.1:5555"))
+    wants.state_dir.mkdir()
+    assert "open to nobody yet" in found(wants)["turn socket"].text
+    with pytest.raises(ConfigError, match="open to nobody yet"):
+        check.prepare(wants)
+    keys.new(wants, "tablet", tmp_path)
+    assert found(wants)["turn socket"].text.endswith("and tcp://127.0.0.1:5555 for 1 clients with a key")
 
 
 def test_the_local_engine_must_be_installed(settings, monkeypatch):

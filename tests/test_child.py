@@ -120,6 +120,17 @@ def test_a_program_that_is_not_there_is_an_error_of_its_start():
         Child("capture", Kind.CORE, ["/nowhere/at/all"]).start(dict(os.environ))
 
 
+def test_a_key_is_handed_down_and_not_in_the_environment(capfd):
+    """What stands in a process's environment can be read there for as long as it runs."""
+    script = "from os import *; e = environ; print(KEY in e, pread(int(e['MINUTED_KEY_FD']), 9, 0))"
+    script = script.replace("KEY", "'ASSEMBLYAI_API_KEY'", 1)
+    child = Child("transcription", Kind.CORE, [sys.executable, "-S", "-c", script])
+    child.start({**os.environ, "ASSEMBLYAI_API_KEY": "a-key"})
+    while child.poll() is None:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert capfd.readouterr().err == "False b'a-key'\n"
+
+
 def test_what_a_process_prints_goes_to_the_log(capfd):
     """Standard output is for captions."""
     child = Child("delivery/x", Kind.SINK, [sys.executable, "-S", "-c", "print('hello')"])

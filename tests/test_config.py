@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import re
 import subprocess
 import sys
@@ -157,7 +158,9 @@ WRONG = [
     ),
     ("[meeting]\ngap_min = 0", "meeting.gap_min = 0.0 is not between 0.1 and 1440"),
     ("[journal]\nmemory_s_max = 1", "journal.memory_s_max = 1.0 is not between 10 and 43200"),
-    ("[publish]\nturns = 'tcp://0.0.0.0:5'", "publish.turns: tcp:// needs CURVE keys, .*; use ipc://"),
+    ("[publish]\nturns = 'tcp://0.0.0.0'", "publish.turns: 'tcp://0.0.0.0' is not tcp://ADDRESS:PORT .*"),
+    ("[publish]\nturns = 'tcp://0.0.0.0:65535'", "publish.turns: .* a port from 1 to 65534 .*"),
+    ("[publish]\nturns = 'tcp://:5555'", "publish.turns: 'tcp://:5555' is not tcp://ADDRESS:PORT .*"),
     ("[publish]\nturns = '/x/turns'", "publish.turns: '/x/turns' is not an ipc:// address"),
     ("[publish]\nturns = 'ipc://x'", "publish.turns: the socket path 'x' must be absolute"),
     (
@@ -179,6 +182,26 @@ WRONG = [
     (f"room = {'[' * 5000}", "not TOML: .*"),
     (f"room = {'9' * 5000}", "not TOML: .*"),
 ]
+
+
+@pytest.mark.parametrize("name", ["minuted.toml", ".env"])
+def test_a_file_others_may_write_is_refused(no_key: Path, name: str) -> None:
+    """Whoever changes it says what is run, and where the minutes go."""
+    (no_key / "minuted.toml").write_text("")
+    (no_key / ".env").write_text("ASSEMBLYAI_API_KEY=a-key")
+    (no_key / name).chmod(0o666)
+    with pytest.raises(ConfigError, match=r"can be changed by every user of this machine; run: chmod o-w"):
+        load(no_key / "minuted.toml").api_key()
+    (no_key / name).chmod(0o664)
+    assert load(no_key / "minuted.toml").api_key() == "a-key"
+
+
+def test_a_key_handed_down_is_read_as_often_as_asked(no_key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptor = os.memfd_create("key")
+    os.write(descriptor, b"a-key")
+    monkeypatch.setenv("MINUTED_KEY_FD", str(descriptor))
+    assert [Settings().api_key(), Settings().api_key()] == ["a-key", "a-key"]
+    os.close(descriptor)
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG, ids=[said[:60] for _, said in WRONG])

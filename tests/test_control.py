@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 import zmq
 
+from minuted.bus import FramesIn, ReplayServer, TurnsOut
 from minuted.config import Settings
 from minuted.control import ControlServer, ask, done, status_of
 from minuted.messages import pack, unpack
@@ -50,6 +53,108 @@ def test_a_request_reaches_its_handler_with_its_details(settings: Settings, serv
     answer = ask(settings, STAGE, "configure", WAIT_S, min_turn_silence=560)
 
     assert answer == {"ok": True, "took": 560}
+
+
+def as_user(groups: list[int], script: str, *words: str) -> str:
+    """Run a script as somebody whom nothing here belongs to; give what it printed.
+
+    It becomes that user by itself: the interpreter may lie where only root can start it.
+    """
+    become = f"import os\nos.setgroups({groups})\nos.setgid({NOBODY})\nos.setuid({NOBODY})\n"
+    imports = "import errno, socket, sys\nfrom pathlib import Path\n"
+    imports += "from minuted.control import ask, status_of\nfrom minuted.config import Settings\n"
+    done = subprocess.run(
+        [sys.executable, "-c", imports + become + script, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+CONNECT = """
+for path in sys.argv[1:]:
+    with socket.socket(socket.AF_UNIX) as trial:
+        print(errno.errorcode.get(trial.connect_ex(path), "connected"))
+"""
+ASK = """
+settings = Settings(runtime_dir=Path(sys.argv[1]))
+print(status_of(settings, sys.argv[2], 10))
+try:
+    print(ask(settings, sys.argv[2], "stop", 10))
+except (ValueError, TimeoutError) as error:
+    print(error)
+"""
+NOBODY = 65534
+"""A user no service has: not in the group, and in no other."""
+GROUP = 54321
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
+
+
+@pytest.fixture
+def shared(settings: Settings) -> Settings:
+    """The runtime folder as the service's group has it: sockets made in it are the group's."""
+    os.chown(settings.runtime_dir, -1, GROUP)
+    settings.runtime_dir.chmod(0o2750)
+    return settings
+
+
+@AS_ROOT
+@pytest.mark.parametrize("folder_mode", [0o2750, 0o2755], ids=oct)
+def test_who_is_not_in_the_group_is_refused_by_the_kernel(
+    shared: Settings, serve: Serve, folder_mode: int
+) -> None:
+    """By the folder, and by each socket's own mode where the folder lets people pass."""
+    serve(status=lambda _: {"state": "live"})
+    shared.runtime_dir.chmod(folder_mode)
+    with (
+        TurnsOut(shared.turns_endpoint),
+        ReplayServer(shared.replay_endpoint),
+        FramesIn(shared.frames_endpoint),
+    ):
+        endpoints = (shared.turns_endpoint, shared.replay_endpoint, shared.control_endpoint(STAGE))
+        paths = [endpoint.removeprefix("ipc://") for endpoint in (*endpoints, shared.frames_endpoint)]
+        for path in paths:
+            os.chown(path, -1, GROUP)
+
+        assert as_user([], CONNECT, *paths).split() == ["EACCES"] * 4
+        # A member hears turns and asks how things are; frames are the service's own.
+        assert as_user([GROUP], CONNECT, *paths).split() == ["connected"] * 3 + ["EACCES"]
+
+
+@AS_ROOT
+def test_a_member_of_the_group_may_ask_and_not_command(shared: Settings, serve: Serve) -> None:
+    """Who may read the minutes is not thereby who may stop them."""
+    stopped = threading.Event()
+    serve(status=lambda _: {"state": "live"}, stop=done(stopped.set))
+    os.chown(shared.control_endpoint(STAGE).removeprefix("ipc://"), -1, GROUP)
+
+    said = as_user([GROUP], ASK, str(shared.runtime_dir), STAGE)
+
+    assert "'state': 'live'" in said
+    assert "only root and the service's own user may ask for 'stop'" in said
+    assert not stopped.is_set()
+    ask(shared, STAGE, "stop", WAIT_S)
+    assert stopped.is_set()
+
+
+def test_without_a_known_user_nothing_is_commanded(
+    settings: Settings, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ZeroMQ that does not tell who asks must not open the door to everybody."""
+    server = serve(status=lambda _: {}, stop=done(lambda: None))
+    real = server._replier.receive
+
+    def receive(timeout_s: float) -> Any:
+        asked = real(timeout_s)
+        server._replier.asker = None
+        return asked
+
+    monkeypatch.setattr(server._replier, "receive", receive)
+    status_of(settings, STAGE, WAIT_S)  # one round with the old method may be under way
+    with pytest.raises(ValueError, match="only root and the service's own user"):
+        ask(settings, STAGE, "stop", WAIT_S)
 
 
 def test_done_answers_once_the_action_is_done(settings: Settings, serve: Serve) -> None:

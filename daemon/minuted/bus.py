@@ -1,11 +1,13 @@
-"""The sockets between processes: endpoints' kinds, modes and bounds. The only module that imports zmq.
+"""The sockets between processes: endpoints' kinds, modes and bounds. Only here and in doors.py is zmq known.
 
 Every ipc socket is bound under a lock, because a second bind to the same path silently takes the
-first one's place, and with mode 0660, because the umask would otherwise decide who may connect.
+first one's place, and with a mode of its own, because the umask would otherwise decide who may connect.
+The turn and the replay socket may have a door besides: TCP, under CURVE, for clients on a list.
 """
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, Final, Self
 
 import zmq
 
+from .doors import Door, OpenDoor, Pass, show
 from .messages import (
     FRAME_BYTES,
     MESSAGE_BYTES_MAX,
@@ -65,12 +68,13 @@ class Wakeup:
 class _Socket:
     """A socket of one kind, with bounds, closed once."""
 
-    def __init__(self, kind: int, *, queue_max: int, lingers: bool = False) -> None:
+    def __init__(self, kind: int, *, queue_max: int, lingers: bool = False, threads: int = 1) -> None:
         self.malformed = 0
         """Messages dropped because they were none of ours."""
+        self.door: OpenDoor | None = None
         self._lock: int | None = None
         # Only the end of its context waits for what a socket still holds: one that lingers has its own.
-        self._own: zmq.Context[zmq.Socket[bytes]] | None = zmq.Context() if lingers else None
+        self._own: zmq.Context[zmq.Socket[bytes]] | None = zmq.Context(threads) if lingers else None
         self._socket: zmq.Socket[bytes] = (self._own or zmq.Context.instance()).socket(kind)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue_max)
@@ -86,6 +90,8 @@ class _Socket:
     def close(self, linger_ms: int = 0) -> None:
         """Close. One that lingers first waits `linger_ms` for what is on its way; -1: as long as it takes."""
         self._socket.close(linger=linger_ms)
+        if self.door is not None:
+            self.door.close()
         if self._own is not None:
             self._own.term()
         if self._lock is not None:
@@ -95,23 +101,26 @@ class _Socket:
     def pollable(self) -> "zmq.Socket[bytes]":
         return self._socket
 
-    def _bind(self, endpoint: str) -> None:
-        path = endpoint.removeprefix("ipc://")
+    def _bind(self, endpoint: str, *, mode: int, door: Door | None = None) -> None:
+        place = endpoint.removeprefix("ipc://")
         try:
-            if path == endpoint:
+            self._lock = lock(Path(f"{place}.lock"), endpoint)
+            self._socket.set(zmq.AFFINITY, 0b01)
+            with _umask(0o777 & ~mode):
                 self._socket.bind(endpoint)
-                return
-            self._lock = lock(Path(f"{path}.lock"), endpoint)
-            with _umask(0o117):
-                self._socket.bind(endpoint)
+            if door is not None:
+                place = door.endpoint
+                self.door = OpenDoor(self._socket, door)
         except zmq.ZMQError as error:
             self.close()
-            raise OSError(error.errno, error.strerror, path) from None
+            raise OSError(error.errno, error.strerror, place) from None
         except OSError:
             self.close()
             raise
 
-    def _connect(self, endpoint: str) -> None:
+    def _connect(self, endpoint: str, pass_: Pass | None = None) -> None:
+        if pass_ is not None:
+            show(self._socket, pass_)
         # A peer that was killed is looked for again this often.
         self._socket.set(zmq.RECONNECT_IVL, 20)
         self._socket.set(zmq.RECONNECT_IVL_MAX, 500)
@@ -154,7 +163,8 @@ class FramesIn(_Socket):
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(zmq.PULL, queue_max=FRAMES_MAX)
-        self._bind(endpoint)
+        # Whoever could send here would put words into the minutes.
+        self._bind(endpoint, mode=0o600)
 
     def receive(self) -> AudioFrame | AudioEnd | None:
         """Give the next frame that has arrived, or None. Malformed ones are dropped and counted."""
@@ -175,11 +185,11 @@ class FramesIn(_Socket):
 class TurnsOut(_Socket):
     """The turn socket, as its publisher has it."""
 
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(zmq.XPUB, queue_max=TURNS_MAX, lingers=True)
+    def __init__(self, endpoint: str, door: Door | None = None) -> None:
+        super().__init__(zmq.XPUB, queue_max=TURNS_MAX, lingers=True, threads=2 if door else 1)
         # A subscriber that comes back must be seen to come back.
         self._socket.set(zmq.XPUB_VERBOSE, 1)
-        self._bind(endpoint)
+        self._bind(endpoint, mode=0o660, door=door)
 
     def publish(self, message: Message) -> None:
         """Send to every subscriber; one that is 10,000 messages behind misses it."""
@@ -199,11 +209,11 @@ class TurnsOut(_Socket):
 class TurnsIn(_Socket):
     """The turn socket, as a subscriber has it."""
 
-    def __init__(self, endpoint: str, topics: tuple[str, ...] = ("",)) -> None:
+    def __init__(self, endpoint: str, topics: tuple[str, ...] = ("",), pass_: Pass | None = None) -> None:
         super().__init__(zmq.SUB, queue_max=TURNS_MAX)
         for topic in topics:
             self._socket.subscribe(topic)
-        self._connect(endpoint)
+        self._connect(endpoint, pass_)
 
     def receive(self, timeout_s: float = 0) -> Message | None:
         """Give the next message, or None after `timeout_s`. Malformed ones are dropped and counted."""
@@ -218,11 +228,12 @@ class TurnsIn(_Socket):
 class ReplayServer(_Socket):
     """The replay socket, as the journal's owner has it."""
 
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(zmq.ROUTER, queue_max=REPLAY_MAX)
+    def __init__(self, endpoint: str, door: Door | None = None) -> None:
+        # With a door it has a context of its own: one context has one judge of keys.
+        super().__init__(zmq.ROUTER, queue_max=REPLAY_MAX, lingers=door is not None, threads=2)
         # Say so when a peer's queue is full or the peer has gone, instead of dropping.
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
-        self._bind(endpoint)
+        self._bind(endpoint, mode=0o660, door=door)
 
     def receive(self) -> tuple[bytes, dict[str, Any]] | None:
         """Give the next request and who asks, or None."""
@@ -246,9 +257,9 @@ class ReplayServer(_Socket):
 class ReplayClient(_Socket):
     """The replay socket, as a subscriber has it."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, pass_: Pass | None = None) -> None:
         super().__init__(zmq.DEALER, queue_max=TURNS_MAX)
-        self._connect(endpoint)
+        self._connect(endpoint, pass_)
 
     def ask(self, request: dict[str, Any]) -> bool:
         return self._send([pack(request)], wait_s=1)
@@ -267,13 +278,19 @@ class Replier(_Socket):
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(zmq.ROUTER, queue_max=100, lingers=True)
-        self._bind(endpoint)
+        self.asker: int | None = None
+        """The user who made the last request received, as the kernel tells it."""
+        self._bind(endpoint, mode=0o660)
 
     def receive(self, timeout_s: float) -> tuple[list[bytes], dict[str, Any]] | None:
         """Give the next request and its return address, or None after `timeout_s`."""
-        parts = self._receive(timeout_s)
-        if not parts:
+        if not self._socket.poll(int(timeout_s * 1000)):
             return None
+        messages = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        # On ipc libzmq adds user, group and process: "localhost:1000:1000:4711".
+        who = re.search(r":(\d+):\d+:\d+$", str(messages[-1].get("Peer-Address")))
+        self.asker = int(who[1]) if who else None
+        parts = [message.bytes for message in messages]
         try:
             return parts[:-1], unpack(parts[-1])
         except MalformedMessageError:

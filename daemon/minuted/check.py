@@ -7,15 +7,17 @@ import platform
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from . import __version__, bus
+from . import __version__, bus, keys, machine
+from .addresses import shown_url
 from .config import LOOPBACK, ConfigError, Settings, require_credentials
 from .control import status_of
+from .runtime import guard
 
 ENGINE_LIBRARY: Final = "moonshine_voice"
 
@@ -27,29 +29,32 @@ class Finding:
     what: str
     ok: bool
     text: str
+    warns: bool = False
+    """It works, and will some day not, or not as it should."""
 
 
-def run(settings: Callable[[], Settings]) -> int:
-    """Print a line for everything; 78 when something is to be done."""
+def run(settings: Callable[[], Settings], *, online: bool = False) -> int:
+    """Print a line for everything; 78 when something does not work. Warnings are none of that."""
     found = []
-    for finding in findings(settings):
+    for finding in findings(settings, online=online):
         found.append(finding)
         print(line(finding, sys.stdout.encoding), flush=True)
     return 0 if all(finding.ok for finding in found) else 78
 
 
 def line(finding: Finding, encoding: str = "utf-8") -> str:
-    mark = "✓" if finding.ok else "✗"
+    level = 2 if not finding.ok else 1 if finding.warns else 0
+    mark = "✓!✗"[level]
     try:
-        mark.encode(encoding)
+        "✓✗".encode(encoding)
     except UnicodeEncodeError:
-        mark = "ok " if finding.ok else "NO "
+        mark = ("ok ", "(!)", "NO ")[level]
     return f"{mark} {finding.what:<16} {finding.text}"
 
 
-def findings(load_settings: Callable[[], Settings]) -> Iterator[Finding]:
+def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> Iterator[Finding]:
     """Look at one thing after the other; without a configuration there is nothing more to look at."""
-    yield Finding("versions", ok=True, text=versions())
+    yield Finding("versions", ok="missing" not in versions(), text=versions())
     try:
         settings = load_settings()
     except ConfigError as error:
@@ -58,13 +63,25 @@ def findings(load_settings: Callable[[], Settings]) -> Iterator[Finding]:
     yield Finding("configuration", ok=True, text=str(settings.path or "no file found, so the defaults hold"))
     running = status_of(settings, "supervisor", timeout_s=0.5) if _may_run(settings) else None
     if running:
-        yield Finding("running", ok=True, text=f"{running['state']} as process {running['pid']}")
+        yield _running(running)
     for key in ("state_dir", "runtime_dir"):
         yield _looked(key, lambda key=key: _folder(key, settings))  # type: ignore[misc]
+    yield _judged("file system", lambda: _file_system(settings))
+    yield _judged("disk", lambda: machine.disk(settings))
+    yield _judged("clock", machine.clock)
+    yield _looked("sockets", lambda: _sockets(settings, running=running is not None))
     yield _looked("turn socket", lambda: _turn_socket(settings))
     yield _looked("service", lambda: _service(settings, running=running is not None))
+    if online:
+        yield _looked("online", lambda: _online(settings))
+    if settings.capture.source == "microphone":
+        yield _judged("sound devices", machine.sound_devices)
     yield _looked("source", lambda: _source(settings))
     yield from _sinks(settings)
+    for file, whose in _secrets(settings):
+        if guard.readable(file):
+            text = f"{file} can be read by every user of this machine, and {whose}; run: chmod o-r {file}"
+            yield Finding("secrets", ok=True, text=text, warns=True)
 
 
 def prepare(settings: Settings) -> None:
@@ -113,6 +130,73 @@ def _looked(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, ok=False, text=str(error))
 
 
+def _judged(what: str, judge: Callable[[], tuple[bool, str]]) -> Finding:
+    """Look at something that is a warning at worst."""
+    try:
+        well, text = judge()
+    except ConfigError as error:
+        return Finding(what, ok=False, text=str(error))
+    except OSError as error:
+        well, text = False, f"cannot be looked at: {error.strerror}"
+    return Finding(what, ok=True, text=text, warns=not well)
+
+
+def _running(status: Mapping[str, Any]) -> Finding:
+    unwell = [
+        f"{name} is {row['state']}"
+        for name, row in status.get("stages", {}).items()
+        if row["state"] != "ready"
+    ]
+    text = ", ".join([f"{status['state']} as process {status['pid']}", *unwell])
+    return Finding("running", ok=True, text=text, warns=bool(unwell))
+
+
+def _file_system(settings: Settings) -> tuple[bool, str]:
+    kind = machine.place_of(settings.state_dir)
+    if machine.REMOTE.fullmatch(kind):
+        raise ConfigError(f"state_dir is on {kind}: journals need a disk of this machine")
+    if kind in machine.FLEETING:
+        return False, f"state_dir is on {kind}: what is there is gone with the next restart of the machine"
+    return True, f"state_dir is on {kind or 'a file system without a name'}"
+
+
+def _sockets(settings: Settings, *, running: bool) -> str:
+    """Look at what other processes have left where sockets are to be."""
+    left = [] if running else sorted(settings.runtime_dir.glob("*.sock*"))
+    for file in left:
+        if file.suffix == ".lock" and not os.access(file, os.R_OK | os.W_OK):
+            raise ConfigError(f"runtime_dir: {file} belongs to someone else; remove it")
+    longest = max(
+        len(os.fsencode(settings.control_endpoint(f"delivery/{name}"))) for name in (*settings.sinks, "")
+    )
+    paths = f"paths of {longest - len('ipc://')} bytes at most"
+    stale = sum(file.suffix == ".sock" for file in left)
+    return f"{paths}; {stale} left by a run that was killed, which the next one replaces" if stale else paths
+
+
+def _online(settings: Settings) -> str:
+    if settings.service == "local":
+        return "the engine is on this machine: nothing to ask"
+    require_credentials(settings)
+    from .transcription import trial  # noqa: PLC0415  # it loads the SDK
+
+    try:
+        return f"the service opened a session, and ended it ({trial.try_out(settings)})"
+    except ConnectionError as error:
+        raise ConfigError(f"{shown_url(settings.service_url)} opens no session: {error}") from None
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[Path, str]]:
+    """Name the files with secrets in them, and what for."""
+    yield from ((file, "may hold the key") for file in settings.key_files)
+    for name, table in settings.sinks.items():
+        for key, value in table.options.items():
+            if key == "secret" and settings.path:
+                yield settings.path, f"holds the secret of [sinks.{name}]"
+            elif "secret" in key and isinstance(value, str):
+                yield Path(value).expanduser(), f"holds the secret of [sinks.{name}]"
+
+
 def _may_run(settings: Settings) -> bool:
     return Path(settings.control_endpoint("supervisor").removeprefix("ipc://")).exists()
 
@@ -142,17 +226,20 @@ def _unusable(key: str, folder: Path, reason: str | None) -> ConfigError:
 
 
 def _turn_socket(settings: Settings) -> str:
-    path = Path(settings.turns_endpoint.removeprefix("ipc://"))
+    doors, path = keys.doors(settings), Path(settings.turns_endpoint.removeprefix("ipc://"))
     if path.parent != settings.runtime_dir and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         raise ConfigError(f"publish.turns: {path.parent} is not a folder that can be written to")
-    return settings.turns_endpoint
+    if doors[0] is None:
+        return settings.turns_endpoint
+    clients = len(keys.listed(settings))
+    return f"{settings.turns_endpoint}, and {doors[0].endpoint} for {clients} clients with a key"
 
 
 def _service(settings: Settings, *, running: bool) -> str:
     """Look at the key, or at what the local engine needs."""
     require_credentials(settings)
     if settings.service == "assemblyai":
-        return f"{settings.service_url}, key found"
+        return f"{shown_url(settings.service_url)}, key found"
     if importlib.util.find_spec(ENGINE_LIBRARY) is None:
         raise ConfigError(
             "the local engine is not installed: pip install 'minuted[local]', or give an AssemblyAI key"
@@ -163,8 +250,8 @@ def _service(settings: Settings, *, running: bool) -> str:
     url = urlsplit(settings.engine.url)
     if settings.engine.url and (url.scheme != "ws" or url.hostname not in LOOPBACK):
         raise ConfigError(
-            f'engine.url: {settings.engine.url} is a service\'s address: set [engine] service = "assemblyai" '
-            "and give its key"
+            f"engine.url: {shown_url(settings.engine.url)} is a service's address: set "
+            '[engine] service = "assemblyai" and give its key'
         )
     port = url.port
     if port and not running:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from .config import ACCEPTED_NAME, KEY_NAME, RUN_NAME, SERVICE_NAME
+from .config import ACCEPTED_NAME, KEY_FD_NAME, KEY_NAME, RUN_NAME, SERVICE_NAME
 from .restarts import History, Kind, wait_s
 from .runtime.signals import LEAVE, PARENT
 
@@ -79,16 +79,30 @@ class Child:
         self.status = ""
         self.is_at_work = False
         self._killed_for = ""
-        self._process = subprocess.Popen(
+        ours = dict(environment)
+        key = ours.pop(KEY_NAME, "")
+        # A process's environment stays to be read for as long as it runs.
+        key_fd = _sealed(key) if key else None
+        if key_fd is not None:
+            ours[KEY_FD_NAME] = str(key_fd)
+        try:
+            self._process = self._popen(ours, () if key_fd is None else (key_fd,))
+        finally:
+            if key_fd is not None:
+                os.close(key_fd)
+        self.become("starting")
+
+    def _popen(self, environment: Mapping[str, str], fds: Sequence[int]) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
             self.command,
             env=environment,
+            pass_fds=fds,
             stdin=subprocess.DEVNULL,
             # What a sink prints belongs to the log, not to the captions.
             stdout=2,
             # Ctrl-C reaches the supervisor alone.
             start_new_session=True,
         )
-        self.become("starting")
 
     def take(self, notice: Mapping[str, str]) -> None:
         """Take what it says of itself."""
@@ -237,7 +251,8 @@ def environment(
     `accepted` is the configuration it reads, whatever has become of the file itself.
     """
     ours = dict(base)
-    for name in ("WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "MINUTED_ENGINE_KEY"):
+    foreign = ("WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "MINUTED_ENGINE_KEY", KEY_FD_NAME)
+    for name in foreign:
         ours.pop(name, None)
     if stage != "transcription":
         ours.pop(KEY_NAME, None)
@@ -250,6 +265,13 @@ def environment(
     ours[PARENT] = str(supervisor_pid)
     ours["NOTIFY_SOCKET"] = notices
     return ours
+
+
+def _sealed(key: str) -> int:
+    """Give a descriptor that reads as `key`, and is in no folder."""
+    descriptor = os.memfd_create("key", os.MFD_CLOEXEC)
+    os.pwrite(descriptor, key.encode(), 0)
+    return descriptor
 
 
 def _now_ms() -> int:

@@ -103,6 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _captions(log_path: Path, config: Path | None) -> Iterator[None]:
     """Keep the terminal for live captions, and send everything else to a log."""
+    from .config import KEY_NAME
     from .runtime import signals
 
     terminal = os.dup(2)
@@ -113,7 +114,9 @@ def _captions(log_path: Path, config: Path | None) -> Iterator[None]:
     watch = subprocess.Popen(
         [sys.executable, "-m", "minuted", "watch", "--until-end", *options],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, signals.PARENT: str(os.getpid())},
+        # Captions need no key.
+        env={name: value for name, value in os.environ.items() if name != KEY_NAME}
+        | {signals.PARENT: str(os.getpid())},
         # Ctrl-C is not for the captions: the last words are still to come.
         start_new_session=True,
     )
@@ -174,7 +177,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from . import check
 
     _quiet_logs()
-    return check.run(lambda: _settings(arguments))
+    return check.run(lambda: _settings(arguments), online=arguments.online)
 
 
 def _devices(_arguments: argparse.Namespace) -> int:
@@ -304,6 +307,27 @@ def _dead_letters(arguments: argparse.Namespace) -> int:
     return FAILED if missing else DONE
 
 
+def _keys(arguments: argparse.Namespace) -> int:
+    from . import keys
+
+    settings, name = _settings(arguments), arguments.name
+    if arguments.action == "list":
+        for client in keys.listed(settings):
+            print(f"{client.name:<24} {client.public}")
+        return DONE
+    if not name:
+        return _report("name the client", WRONG_USAGE)
+    if arguments.action == "revoke":
+        keys.revoke(settings, name)
+        print(f"revoked: {name}; its connections end within a second")
+        return DONE
+    made = keys.new(settings, name, arguments.output)
+    print(f"{made}: everything the client needs, and nobody else may have; it is kept nowhere else")
+    if not settings.door_endpoint:
+        print('set [publish] turns = "tcp://0.0.0.0:5555" to let clients in')
+    return DONE
+
+
 def _quiet_logs() -> None:
     """Leave standard output to the command."""
     from .runtime import logs
@@ -325,4 +349,5 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "watch": _watch,
     "endpoint": _endpoint,
     "dead-letters": _dead_letters,
+    "keys": _keys,
 }

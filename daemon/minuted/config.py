@@ -12,25 +12,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, check_tcp, check_url
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
+from minuted.runtime import guard
 from minuted.session_settings import StreamingSession, check_session
 
 # Read through here, wherever it is made.
-__all__ = ["ConfigError", "Settings", "StreamingSession", "build", "load", "parse", "sample"]
+__all__ = [
+    "LOOPBACK",
+    "SOCKET_PATH_BYTES_MAX",
+    "ConfigError",
+    "Settings",
+    "StreamingSession",
+    "build",
+    "load",
+    "parse",
+    "sample",
+]
 
 PLACES: Final = (Path("minuted.toml"), Path("/etc/minuted/minuted.toml"))
-SOCKET_PATH_BYTES_MAX: Final = 107
-"""What the kernel's sockaddr_un holds beside its closing zero."""
-
 _STAGES: Final = ("supervisor", "capture", "transcription", "engine")
 
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-"""This very machine, by its names."""
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
+KEY_BYTES_MAX: Final = 4096
+KEY_FD_NAME: Final = "MINUTED_KEY_FD"
+"""The environment's name for a descriptor that reads as the key: a supervisor's way to hand it down."""
 SERVICE_NAME: Final = "MINUTED_SERVICE"
 """The environment's name for the service a supervisor has decided on: its children see no key."""
 ACCEPTED_NAME: Final = "MINUTED_ACCEPTED"
@@ -110,7 +119,10 @@ class Publish:
     """Where other programs subscribe to the turns."""
 
     turns: str = ""
-    """The turn socket; unset: ipc://<runtime_dir>/turns.sock. The replay socket stands beside it."""
+    """The turn socket; unset: ipc://<runtime_dir>/turns.sock. The replay socket stands beside it.
+    "tcp://0.0.0.0:5555" serves the network too, the replay on the next port: only for clients with a key
+    (`minuted keys new NAME`), whose list is the folder <state_dir>/keys/clients. A key that is revoked is
+    refused from then on; within a second every connection over TCP is dropped, and the others come back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,14 +161,18 @@ class Settings:
 
     @property
     def turns_endpoint(self) -> str:
-        return self.publish.turns or f"ipc://{self.runtime_dir}/turns.sock"
+        """Where programs on this machine hear turns; over TCP there may be a door besides."""
+        own = "" if self.door_endpoint else self.publish.turns
+        return own or f"ipc://{self.runtime_dir}/turns.sock"
+
+    @property
+    def door_endpoint(self) -> str:
+        """Where the network hears turns: tcp://…, or "" where it does not."""
+        return self.publish.turns if self.publish.turns.startswith("tcp://") else ""
 
     @property
     def replay_endpoint(self) -> str:
-        """`replay.sock` beside the turn socket; over TCP, the next port."""
-        if self.turns_endpoint.startswith("tcp://"):
-            host, _, port = self.turns_endpoint.rpartition(":")
-            return f"{host}:{int(port) + 1}"
+        """`replay.sock` beside the turn socket."""
         folder = self.turns_endpoint.removeprefix("ipc://").rpartition("/")[0]
         return f"ipc://{folder}/replay.sock"
 
@@ -188,13 +204,19 @@ class Settings:
         credential = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent", "assemblyai.key")
         if key := _read(credential, lambda file: file.read_text(encoding="utf-8")):
             return key
-        if key := _checked(os.environ.get(KEY_NAME, ""), KEY_NAME):
+        handed = os.environ.get(KEY_FD_NAME, "")
+        given = os.pread(int(handed), KEY_BYTES_MAX, 0).decode() if handed else os.environ.get(KEY_NAME, "")
+        if key := _checked(given, KEY_NAME):
             return key
-        beside = [self.path.parent / ".env"] if self.path else []
-        for file in (Path(".env"), *beside):
+        for file in self.key_files:
             if key := _read(file, lambda file: dotenv_values(file).get(KEY_NAME) or ""):
                 return key
         return ""
+
+    @property
+    def key_files(self) -> tuple[Path, ...]:
+        """The .env files a key may be in."""
+        return (Path(".env"), *([self.path.parent / ".env"] if self.path else []))
 
     def engine_key(self) -> str:
         """Give the key the local engine asks for: the supervisor's, or any."""
@@ -210,6 +232,8 @@ class Settings:
 
 def _read(file: Path, read: Callable[[Path], str]) -> str:
     """Give the key that is read from a file, or "" where there is none. Raises ConfigError."""
+    if changed := guard.changeable(file):
+        raise ConfigError(changed)
     try:
         return _checked(read(file), str(file.absolute())) if file.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -245,6 +269,8 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
     source = Path(accepted) if accepted else path
     if source is None:
         return Settings(), ""
+    if not accepted and (changed := guard.changeable(source)):
+        raise ConfigError(changed)
     try:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -290,17 +316,19 @@ def validate(settings: Settings) -> None:
         *(settings.control_endpoint(stage) for stage in _STAGES),
         *(settings.control_endpoint(f"delivery/{name}") for name in settings.sinks),
     ]
-    turns_key = "publish.turns" if settings.publish.turns else "runtime_dir"
-    _check_endpoint(turns_key, settings.turns_endpoint)
-    _check_endpoint(turns_key, settings.replay_endpoint)
+    if settings.door_endpoint:
+        check_tcp("publish.turns", settings.door_endpoint)
+    turns_key = "publish.turns" if settings.publish.turns and not settings.door_endpoint else "runtime_dir"
+    check_socket(turns_key, settings.turns_endpoint)
+    check_socket(turns_key, settings.replay_endpoint)
     for endpoint in own:
-        _check_endpoint("runtime_dir", endpoint)
+        check_socket("runtime_dir", endpoint)
     if settings.turns_endpoint in (settings.replay_endpoint, *own):
         raise ConfigError(
             f"publish.turns: {settings.turns_endpoint} is another socket's; choose another name"
         )
     if settings.engine.url:
-        _check_url(settings.engine.url, local=settings.engine.service == "local")
+        check_url(settings.engine.url, local=settings.engine.service == "local")
     if settings.capture.channel < 0:
         raise ConfigError("capture.channel counts from 1; 0 mixes all channels")
     for key, value, low, high in (
@@ -325,32 +353,6 @@ def require_credentials(settings: Settings) -> None:
             f"no AssemblyAI key: put it into {KEY_NAME}, a .env file or the credential assemblyai.key, "
             'or set [engine] service = "local"'
         )
-
-
-def _check_endpoint(key: str, endpoint: str) -> None:
-    scheme, _, address = endpoint.partition("://")
-    if scheme == "ipc":
-        if len(os.fsencode(address)) > SOCKET_PATH_BYTES_MAX:
-            raise ConfigError(f"{key}: the socket path {address} is over {SOCKET_PATH_BYTES_MAX} bytes")
-        if not address.startswith("/"):
-            raise ConfigError(f"{key}: the socket path {address!r} must be absolute")
-    elif scheme == "tcp":
-        raise ConfigError(f"{key}: tcp:// needs CURVE keys, which this version does not have; use ipc://")
-    else:
-        raise ConfigError(f"{key}: {endpoint!r} is not an ipc:// address")
-
-
-def _check_url(url: str, *, local: bool) -> None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ConfigError(f"engine.url: {url!r} is no address: {error}") from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ConfigError(f"engine.url: {url!r} is not a ws:// or wss:// address")
-    loopback = parts.hostname in LOOPBACK
-    if local and (parts.scheme != "ws" or port is None or not loopback):
-        raise ConfigError(f'engine.url: the local engine listens on "ws://127.0.0.1:PORT", not {url!r}')
 
 
 _RENAMED: Final = {

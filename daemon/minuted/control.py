@@ -2,13 +2,16 @@
 
 A request is a map `{"op": name, …}`, its answer a map with `ok`; an error is `{"ok": False,
 "error": text}`. The answering thread is a process's own, so a busy process still tells its state.
+
+Whoever may connect (the group, by the socket's mode) may ask how things are; anything that changes
+something is for the service's own user and root, whom the kernel names.
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -18,6 +21,9 @@ from .messages import MalformedMessageError
 from .runtime import pulse
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
+FOR_ALL: Final = ("status",)
+"""What the group may ask for."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +65,8 @@ class ControlServer:
         handler = self._handlers.get(op) if isinstance(op, str) else None
         if handler is None:
             return {"ok": False, "error": f"unknown request {op!r}; known: {', '.join(self._handlers)}"}
+        if op not in FOR_ALL and self._replier.asker not in (0, os.geteuid()):
+            return {"ok": False, "error": f"only root and the service's own user may ask for {op!r}"}
         answer = handler(question)
         if op == "status":
             uptime_s = round(time.monotonic() - self._started_s, 1)

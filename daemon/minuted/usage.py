@@ -70,9 +70,15 @@ def parser(version: str) -> argparse.ArgumentParser:
     check = add(
         "check",
         "look at everything a run needs",
-        "One line each, with what to do about it; nothing is changed. Exit status 78 says that there is "
-        "something to do.",
+        "One line each, with what to do about it; nothing is changed. Exit status 78 says that something "
+        "does not work; warnings (!) are no reason.",
         "minuted check --config minuted.toml",
+        "minuted check --online",
+    )
+    check.add_argument(
+        "--online",
+        action="store_true",
+        help="open a session at the service and end it at once: is the key taken?",
     )
     _add_input(check)
     add("devices", "list the microphones", "The default one is marked with *.", "minuted devices")
@@ -126,6 +132,24 @@ def parser(version: str) -> argparse.ArgumentParser:
     dead.add_argument("name", metavar="NAME", help="the sink's name in the configuration")
     dead.add_argument("seq", metavar="SEQ", type=int, nargs="*", help="the numbers to retry or drop")
     dead.add_argument("--all", action="store_true", help="retry or drop all of them")
+    keys = add(
+        "keys",
+        "say which clients may listen over the network",
+        "`new` makes a client's key and writes all the client needs to one file, `list` shows who has one, "
+        "`revoke` ends that at once, without a restart.",
+        "minuted keys new tablet",
+        "minuted keys list",
+        "minuted keys revoke tablet",
+    )
+    keys.add_argument("action", choices=("new", "list", "revoke"), metavar="new|list|revoke")
+    keys.add_argument("name", metavar="NAME", nargs="?", help="the client's name: letters, digits, _ - .")
+    keys.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=Path(),
+        help="the client's file, or a folder for it; unless given NAME.key.json here",
+    )
     return top
 
 

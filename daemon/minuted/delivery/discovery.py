@@ -4,7 +4,6 @@ import ast
 import difflib
 import importlib.util
 import inspect
-import stat
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import structlog
 from minuted import config
 from minuted.config import Settings, SinkTable
 from minuted.options import ConfigError, build
+from minuted.runtime import guard
 from minuted.sink import Sink
 
 from .reasons import one_line
@@ -138,8 +138,16 @@ def make(name: str, table: SinkTable, cls: type[Sink], file: SinkFile) -> Sink:
         raise
     except Exception as error:
         raise LoadError(_load_reason(error, file)) from error
+    for place in secret_files(sink):
+        if changed := guard.changeable(place):
+            raise ConfigError(changed)
     sink.name = name
     return sink
+
+
+def secret_files(sink: Sink) -> list[Path]:
+    """Give the files a sink takes its secrets from, as their options' names say."""
+    return [value for name, value in vars(sink).items() if isinstance(value, Path) and "secret" in name]
 
 
 def describe(path: Path) -> Description:
@@ -232,12 +240,8 @@ def _refuse_unsafe(file: SinkFile) -> None:
     if file.is_package:
         places = [file.path.parent.parent, file.path.parent, *file.path.parent.rglob("*.py")]
     for place in places:
-        try:
-            mode = place.stat().st_mode
-        except OSError as error:
-            raise LoadError(f"{place}: {error.strerror}") from None
-        if mode & stat.S_IWOTH:
-            raise LoadError(f"{place} can be changed by every user of this machine; run: chmod o-w {place}")
+        if changed := guard.changeable(place):
+            raise LoadError(changed)
 
 
 def _sink_class(module: ModuleType) -> type[Sink]:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final, Self
 
 from minuted.bus import Poller, ReplayClient, TurnsIn, Wakeup
+from minuted.keys import read_pass
 from minuted.messages import Record
 
 from .following import Follower, Position
@@ -22,7 +24,9 @@ class Subscription:
     waits; those are lossy. `on_position` is called, before the next record is given, when that
     record's place is not the one after the last: at the start, in a new journal (its numbers begin
     at 1 again) and after records that are no longer kept. `wakeup` makes a wait end early. Nothing
-    is raised for a publisher that is away: there is nothing to give until it is back.
+    is raised for a publisher that is away: there is nothing to give until it is back. Over tcp://,
+    `key_file` is what `minuted keys new` made; a key that is not on the list any more is as a
+    publisher that is away. Raises OSError or ValueError for a key file that is none.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Subscription:
         partials: bool = False,
         on_position: Callable[[Position], None] = lambda _: None,
         wakeup: Wakeup | None = None,
+        key_file: Path | str | None = None,
     ) -> None:
         self.epoch = epoch
         """The journal of the last record given."""
@@ -46,8 +51,9 @@ class Subscription:
         self._replay_endpoint = replay_endpoint
         self._on_position = on_position
         self._wakeup = wakeup
-        self._turns = TurnsIn(turns_endpoint, ("turn.partial", *TOPICS) if partials else TOPICS)
-        self._replay = ReplayClient(replay_endpoint)
+        self._pass = read_pass(Path(key_file)) if key_file else None
+        self._turns = TurnsIn(turns_endpoint, ("turn.partial", *TOPICS) if partials else TOPICS, self._pass)
+        self._replay = ReplayClient(replay_endpoint, self._pass)
         self._poller = self._make_poller()
 
     def __enter__(self) -> Self:
@@ -155,7 +161,7 @@ class Subscription:
         if question.fresh:
             # An answer to the question given up must not be taken for this one's.
             self._replay.close()
-            self._replay = ReplayClient(self._replay_endpoint)
+            self._replay = ReplayClient(self._replay_endpoint, self._pass)
             self._poller = self._make_poller()
         self._replay.ask(question.to_map())
 

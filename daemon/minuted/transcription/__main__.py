@@ -9,6 +9,7 @@ from minuted.cli import main
 from minuted.config import ConfigError, Settings, require_credentials
 from minuted.control import ControlServer, done
 from minuted.journal.turns import TurnJournal
+from minuted.keys import doors
 from minuted.runtime import notify, signals
 from minuted.transcription.intake import intake_of
 from minuted.transcription.publisher import Publisher
@@ -22,11 +23,12 @@ def run(settings: Settings) -> int:
     require_credentials(settings)
     if settings.capture.pace == "fast" and settings.service != "local":
         raise ConfigError('capture.pace = "fast" needs the local engine: the service refuses fast audio')
+    turns_door, replay_door = doors(settings)
     # The sockets' locks keep a second process away from the journal.
     with (
         FramesIn(settings.frames_endpoint) as frames,
-        TurnsOut(settings.turns_endpoint) as turns,
-        ReplayServer(settings.replay_endpoint) as replay,
+        TurnsOut(settings.turns_endpoint, turns_door) as turns,
+        ReplayServer(settings.replay_endpoint, replay_door) as replay,
     ):
         journal = TurnJournal(settings.state_dir / "turns.db")
         intake = intake_of(settings, frames, journal)

@@ -1,15 +1,19 @@
 """Commit first, publish after: the one way a record leaves this process, and its replay."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+import structlog
 
 from minuted.bus import ReplayServer, TurnsOut
 from minuted.journal.turns import PAGE_MAX, TurnJournal
 from minuted.messages import VERSION, Gap, Heartbeat, Message, Record
 from minuted.runtime.kill_points import reached
 
-HEARTBEAT_S = 1.0
-REPLAYS_PER_TICK_MAX = 4
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_S: Final = 1.0
+REPLAYS_PER_TICK_MAX: Final = 4
 """A subscriber that asks without end must not keep frames and turns waiting; the rest comes next time."""
 
 
@@ -42,6 +46,7 @@ class Publisher:
 
     def tick(self, now_s: float, now_ms: int) -> None:
         """Greet new subscribers, keep the heartbeat, answer replays. `now_s` is monotonic, `now_ms` epoch."""
+        self._tend_doors(now_s)
         greet = self.turns.new_subscriptions() > 0
         if greet or now_s - self._heartbeat_at_s >= HEARTBEAT_S:
             self._heartbeat_at_s = now_s
@@ -50,6 +55,22 @@ class Publisher:
             if not (request := self.replay.receive()):
                 break
             self._answer(*request)
+
+    def _tend_doors(self, now_s: float) -> None:
+        for name, socket in (("turns", self.turns), ("replay", self.replay)):
+            if socket.door is None:
+                continue
+            was_open, refused = socket.door.is_open, socket.door.refused
+            socket.door.tend(now_s)
+            if socket.door.is_open != was_open:
+                log.info("door_opened" if socket.door.is_open else "door_shut", socket=name)
+            if socket.door.refused != refused:
+                log.warning("client_refused", socket=name, count=socket.door.refused)
+
+    @property
+    def refused(self) -> int:
+        """Handshakes over TCP with a key that is not on the list."""
+        return sum(socket.door.refused for socket in (self.turns, self.replay) if socket.door)
 
     def heartbeat(self, now_ms: int) -> None:
         self.turns.publish(Heartbeat(epoch=self.journal.epoch, last_seq=self.journal.last_seq, at_ms=now_ms))

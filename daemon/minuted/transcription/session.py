@@ -125,6 +125,7 @@ class Session:
         self._post = post
         self._client: _Client | None = None
         self._phase: Any = "connecting"
+        self._key = ""
         self._lock = threading.Lock()
         threading.Thread(target=self._open, name="connect", daemon=True).start()
 
@@ -175,6 +176,7 @@ class Session:
     def _open(self) -> None:
         try:
             service = self._find_service()
+            self._key = service.key
             client = _Client(
                 StreamingClientOptions(
                     api_host=service.url,
@@ -229,7 +231,7 @@ class Session:
             if self.is_over:
                 return
             self.is_over = True
-        self._post(self, Closed(replace(failure, text=harmless(failure.text))))
+        self._post(self, Closed(replace(failure, text=harmless(failure.text, self._key))))
         self.abandon()
 
     def _terminate(self) -> None:
@@ -248,8 +250,9 @@ class Session:
             self._client = None
 
 
-def harmless(text: str) -> str:
-    """Take names, passwords and queries out of the addresses in an error's text: it goes into the log."""
+def harmless(text: str, key: str = "") -> str:
+    """Take the key, and of addresses names, passwords and queries, out of an error's text: it is logged."""
+    text = text.replace(key, "<key>") if key else text
     return re.sub(r"\?\S*", "", re.sub(r"//[^/@\s]*@", "//", text))
 
 

@@ -113,6 +113,7 @@ class Transcriber:
             "partials": self._publisher.partials,
             "replayed": self._publisher.replayed,
             "pruned": self._retention.pruned,
+            "refused": self._publisher.refused,
             "malformed": sum(socket.malformed for socket in sockets),
             "epoch": journal.epoch,
             "last_seq": journal.last_seq,

@@ -1,0 +1,23 @@
+"""Print what is said, on the machine itself: python local.py [SOCKET]. Needs pyzmq and msgpack.
+
+Whoever runs it must be in the group of the socket's folder.
+"""
+
+import sys
+
+import msgpack
+import zmq
+
+
+def main(address: str = "ipc:///run/minuted/turns.sock") -> None:
+    subscriber = zmq.Context.instance().socket(zmq.SUB)
+    subscriber.subscribe("turn.final")
+    subscriber.connect(address)
+    while True:
+        _topic, data = subscriber.recv_multipart()
+        turn = msgpack.unpackb(data)
+        print(turn["seq"], turn["speaker"] or "?", turn["text"], flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

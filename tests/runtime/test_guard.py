@@ -1,0 +1,106 @@
+"""Whoever could change what a service reads or runs, has the service."""
+
+import grp
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from minuted.runtime.guard import changeable, readable
+
+FOREIGN_GID = 54321
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "folder" / "minuted.toml"
+    path.parent.mkdir(mode=0o755)
+    path.touch()
+    path.chmod(0o644)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o664, 0o755], ids=oct)
+def test_a_file_of_our_own_is_in_order(file: Path, mode: int) -> None:
+    """Also in a checkout under umask 002, whose group is its user's alone."""
+    file.chmod(mode)
+    file.parent.chmod(0o775)
+    assert changeable(file) == ""
+
+
+def test_a_file_everybody_may_write_is_not(file: Path) -> None:
+    file.chmod(0o646)
+    assert changeable(file) == f"{file} can be changed by every user of this machine; run: chmod o-w {file}"
+
+
+@pytest.mark.parametrize("above", [1, 2])
+def test_nor_one_in_a_folder_everybody_may_write(tmp_path: Path, above: int) -> None:
+    """Another file could be put in its place; or another folder."""
+    file = tmp_path / "a" / "b" / "minuted.toml"
+    file.parent.mkdir(parents=True)
+    file.touch(0o600)
+    folder = file.parents[above - 1]
+    folder.chmod(0o757)
+    assert changeable(file).endswith(f"chmod o-w {folder}")
+    folder.chmod(0o1777)
+    assert changeable(file) == ""
+
+
+def test_a_folder_full_of_code_is_not_saved_by_the_sticky_bit(file: Path) -> None:
+    """Nobody can change what is there; but anybody could add to it."""
+    file.parent.chmod(0o1777)
+    assert changeable(file.parent).endswith(f"chmod o-w {file.parent}")
+
+
+def test_where_a_link_leads_counts_too(file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.toml"
+    link.symlink_to(file)
+    assert changeable(link) == ""
+    file.parent.chmod(0o777)
+    assert changeable(link).endswith(f"chmod o-w {file.parent}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_foreign_group_must_not_write(file: Path) -> None:
+    os.chown(file, -1, FOREIGN_GID)
+    file.chmod(0o664)
+    assert changeable(file) == f"{file} can be changed by the group {FOREIGN_GID}; run: chmod g-w {file}"
+    file.chmod(0o644)
+    assert changeable(file) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_in_a_shared_folder_it_must_be_ours(file: Path) -> None:
+    """./minuted.toml in /tmp may be anybody's."""
+    file.parent.chmod(0o1777)
+    os.chown(file, 65534, -1)
+    assert changeable(file).startswith(f"{file} is another user's, in a folder where everybody may put files")
+
+
+def test_a_group_with_other_members_is_not_our_own(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who may hear turns are members of the service's group."""
+    monkeypatch.setattr(os, "getegid", lambda: FOREIGN_GID)
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    members: list[str] = []
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("minuted", "x", gid, members)))
+    stat = os.stat_result((0o100664, 0, 0, 1, os.geteuid(), FOREIGN_GID, 0, 0, 0, 0))
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda self, **kw: stat if self == file else real(self, **kw))
+
+    assert changeable(file) == ""
+    members.append(own)
+    assert changeable(file) == ""
+    members.append("visitor")
+    assert changeable(file).endswith(f"chmod g-w {file}")
+
+
+def test_what_is_not_there_is_in_order(tmp_path: Path) -> None:
+    assert changeable(tmp_path / "nothing" / "here") == ""
+    assert not readable(tmp_path / "nothing")
+
+
+def test_readable_is_what_everybody_may_read(file: Path) -> None:
+    assert readable(file)
+    file.chmod(0o640)
+    assert not readable(file)
