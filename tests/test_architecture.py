@@ -26,7 +26,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "msgpack": ("messages.py",),
     "numpy": ("capture/", "engine/recogniser.py"),
     "pydantic": ("transcription/",),
-    "rich": ("watch.py", "status.py", "check.py", "cli.py"),
+    "rich": ("watch.py", "status.py", "check.py", "cli.py", "trial.py"),
     "sounddevice": ("capture/microphone.py",),
     "soundfile": ("capture/",),
     "soxr": ("capture/",),
@@ -62,10 +62,12 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "draining": ("child", "config", "control", "messages", "restarts", "status"),
     "stages": ("child", "config", "restarts"),
     "supervisor": ("bus", "child", "config", "control", "draining", "restarts", "runtime", "stages"),
+    "pausing": ("config", "control", "messages", "status"),
     "watch": ("bus", "config", "messages", "runtime"),
     "usage": (),
-    # These two are no process: they look into a stage for what only it knows, when they are asked to.
+    # These are no process: they look into a stage for what only it knows, when they are asked to.
     "check": ("__init__", "bus", "config", "control", "capture", "delivery.discovery", "runtime"),
+    "trial": ("config", "control", "messages", "capture"),
     "cli": ("", "*"),
     "__main__": ("cli",),
 }

@@ -41,6 +41,8 @@ def kind_of(stage: str, settings: Settings) -> Kind:
 def summary(room: str, state: str, children: Sequence[Child]) -> str:
     """Say in one line how the room is."""
     if state == "running":
+        if paused := next((child.status for child in children if child.status.startswith("paused")), ""):
+            return f"{room}: {paused}"
         return f"{room}: running, {len(children)} processes"
     if state in ("stopping", "stopped"):
         left = [child.name for child in children if child.is_up]

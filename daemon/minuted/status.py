@@ -34,7 +34,7 @@ _UNWELL: Final = ("starting", "backoff", "failed", "failed to load", "not answer
 
 def gather(settings: Settings, stages: Iterable[str], timeout_s: float) -> dict[str, dict[str, Any]]:
     """Ask several stages at once; those that do not answer within `timeout_s` are left out."""
-    asked = [stage for stage in stages if _has_socket(settings, stage)]
+    asked = [stage for stage in stages if has_socket(settings, stage)]
     if not asked:
         return {}
     with ThreadPoolExecutor(min(len(asked), ASKED_AT_ONCE_MAX)) as pool:
@@ -142,5 +142,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _has_socket(settings: Settings, stage: str) -> bool:
+def has_socket(settings: Settings, stage: str) -> bool:
+    """Whether a stage has, or had, a socket to be asked on."""
     return Path(settings.control_endpoint(stage).removeprefix("ipc://")).exists()

@@ -148,6 +148,8 @@ def test_the_status_tells_how_the_sound_fares(send, request):
         "state": "hearing",
         "source": "script",
         "reason": "",
+        "paused": False,
+        "paused_until_ms": None,
         "frames": 30,
         "next_number": FIRST + 30,
         "queued": 0,
