@@ -466,10 +466,10 @@ def test_in_memory_a_pause_and_a_gap_are_told_of_too(
     remembered: Callable[..., MemoryIntake], receive: Callable[..., list[Hole]]
 ) -> None:
     """Also to a process that was not there when it began."""
-    intake = remembered(None)
+    intake = remembered()
     assert receive(intake, frame(FIRST), paused(FIRST + 1)) == []
     assert intake.is_paused
-    for each in (intake, remembered(state_of(intake))):
+    for each in (intake, remembered(state=state_of(intake))):
         assert each.is_paused
     assert receive(intake, frame(FIRST + 9)) == [Hole(FIRST + 1, FIRST + 9, "paused")]
     missing = gap(FIRST + 10, FIRST + 16, "overflow")

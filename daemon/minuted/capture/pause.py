@@ -53,13 +53,21 @@ class Pause:
         return int(self._until_ms) if self.is_on and math.isfinite(self._until_ms) else None
 
     def begin(self, until_ms: float = math.inf) -> None:
-        """Pause, or change the end of a pause. Raises OSError when that cannot be noted."""
+        """Pause, or change the end of a pause. Raises OSError when that cannot be noted: then it is undone.
+
+        A disk may take its time: nothing is heard meanwhile, and it is confirmed when it is noted.
+        """
         assert self._note
         with self._changed:
-            values = {"since_ms": time.time_ns() // 1_000_000, "until_ms": _end_of(until_ms)}
-            notes.store(self._note, values)
-            self._until_ms = until_ms
-            self._changed.notify_all()
+            before_ms, self._until_ms = self._until_ms, until_ms
+            try:
+                values = {"since_ms": time.time_ns() // 1_000_000, "until_ms": _end_of(until_ms)}
+                notes.store(self._note, values)
+            except OSError:
+                self._until_ms = before_ms
+                raise
+            finally:
+                self._changed.notify_all()
 
     def end(self) -> None:
         """End a pause. Raises OSError when that cannot be noted: then it goes on."""

@@ -31,6 +31,8 @@ READER_S_MAX: Final = 1.0
 """How long the reading thread may take to notice the end, or a failed journal to close."""
 TELL_EVERY_S: Final = 1.0
 """Losses are logged no more often."""
+LOST: Final = 75
+"""The exit status when the device is lost: try again (EX_TEMPFAIL), for nothing here has crashed."""
 LET_GO_S_MAX: Final = 1.0
 """How long a device may take to close for a pause; then the process ends, which closes it."""
 
@@ -153,6 +155,8 @@ class Sender:
             dropped=self._backlog.dropped,
             **self._outlet.status(),
         )
+        if self._ending == "lost":
+            return LOST
         return 1 if self._failed or not is_whole else 0
 
     def _read(self) -> None:
