@@ -2,7 +2,17 @@
 
 import pytest
 
-from minuted.restarts import CRASHES_MAX, HEALTHY_S, History, Kind, Then, after_end, note_end, wait_s
+from minuted.restarts import (
+    CRASHES_MAX,
+    DEVICE_LOST,
+    HEALTHY_S,
+    History,
+    Kind,
+    Then,
+    after_end,
+    note_end,
+    wait_s,
+)
 
 CRASHED_OFTEN = History(5, tuple(range(CRASHES_MAX)))
 

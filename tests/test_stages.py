@@ -56,3 +56,8 @@ def children(**states):
 )
 def test_one_line_says_how_the_room_is(state, webhook, text):
     assert summary("attic", state, list(children(capture=("ready", ""), webhook=webhook))) == text
+
+
+def test_a_pause_is_in_the_line_that_systemd_shows():
+    room = children(transcription=("ready", "ready, local"), capture=("ready", "paused until 14:30"))
+    assert summary("attic", "running", list(room)) == "attic: paused until 14:30"

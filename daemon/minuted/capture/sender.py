@@ -155,7 +155,7 @@ class Sender:
             dropped=self._backlog.dropped,
             **self._outlet.status(),
         )
-        if self._ending == "lost":
+        if self._ending == "lost" and self._sent:
             return LOST
         return 1 if self._failed or not is_whole else 0
 
