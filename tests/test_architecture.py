@@ -26,7 +26,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "msgpack": ("messages.py",),
     "numpy": ("capture/", "engine/recogniser.py"),
     "pydantic": ("transcription/",),
-    "rich": ("watch.py", "status.py", "check.py", "cli.py"),
+    "rich": ("watch.py", "status.py", "check.py", "cli.py", "sound_check.py"),
     "sounddevice": ("capture/microphone.py",),
     "soundfile": ("capture/",),
     "soxr": ("capture/",),
@@ -77,6 +77,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         *("bus", "child", "config", "control", "draining", "liveness", "reloading", "restarts", "roster"),
         *("runtime", "stages", "telling", "trial"),
     ),
+    "pausing": ("config", "control", "messages", "status"),
     "watch": ("bus", "config", "messages", "runtime"),
     "usage": (),
     # These two are no process: they look into a stage for what only it knows, when they are asked to.
@@ -84,6 +85,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         *("__init__", "addresses", "bus", "config", "control", "keys", "machine", "runtime"),
         *("capture", "delivery.discovery", "transcription.trial"),
     ),
+    "sound_check": ("config", "control", "messages", "capture"),
     "cli": ("", "*"),
     "__main__": ("cli",),
 }

@@ -2,7 +2,17 @@
 
 import pytest
 
-from minuted.restarts import CRASHES_MAX, HEALTHY_S, History, Kind, Then, after_end, note_end, wait_s
+from minuted.restarts import (
+    CRASHES_MAX,
+    DEVICE_LOST,
+    HEALTHY_S,
+    History,
+    Kind,
+    Then,
+    after_end,
+    note_end,
+    wait_s,
+)
 
 CRASHED_OFTEN = History(5, tuple(range(CRASHES_MAX)))
 
@@ -82,3 +92,13 @@ def test_a_missing_device_later_on_is_no_crash():
         history = note_end(history, 78, healthy_s=0, now_s=float(second))
     assert history.crashes_s == ()
     assert after_end(Kind.CORE, 78, history, first=False, attended=False) is Then.AGAIN
+
+
+def test_a_device_that_is_lost_again_and_again_is_no_crash():
+    """A loose plug must not end the run: nobody is there to start it again."""
+    history = History()
+    for then_s in range(20):
+        history = note_end(history, DEVICE_LOST, healthy_s=1.0, now_s=float(then_s))
+    assert after_end(Kind.CORE, DEVICE_LOST, history, first=False, attended=False) is Then.AGAIN
+    assert history.crashes_s == ()
+    assert history.failures == 20

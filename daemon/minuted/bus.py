@@ -21,6 +21,7 @@ from .messages import (
     MESSAGE_BYTES_MAX,
     AudioEnd,
     AudioFrame,
+    AudioGap,
     MalformedMessageError,
     Message,
     decode,
@@ -153,7 +154,7 @@ class FramesOut(_Socket):
         self._socket.set(zmq.IMMEDIATE, 1)
         self._connect(endpoint)
 
-    def send(self, message: AudioFrame | AudioEnd, wait_s: float = 0) -> bool:
+    def send(self, message: AudioFrame | AudioGap | AudioEnd, wait_s: float = 0) -> bool:
         """Push a frame; False when there is no room for it within `wait_s`."""
         return self._send([encode(message)], wait_s)
 
@@ -166,7 +167,7 @@ class FramesIn(_Socket):
         # Whoever could send here would put words into the minutes.
         self._bind(endpoint, mode=0o600)
 
-    def receive(self) -> AudioFrame | AudioEnd | None:
+    def receive(self) -> AudioFrame | AudioGap | AudioEnd | None:
         """Give the next frame that has arrived, or None. Malformed ones are dropped and counted."""
         while parts := self._receive(0):
             try:
@@ -174,10 +175,13 @@ class FramesIn(_Socket):
             except MalformedMessageError:
                 self.malformed += 1
                 continue
-            if isinstance(message, AudioEnd) or (
-                isinstance(message, AudioFrame) and len(message.pcm) == FRAME_BYTES and message.number >= 0
-            ):
-                return message
+            match message:
+                case AudioFrame() if len(message.pcm) == FRAME_BYTES and message.number >= 0:
+                    return message
+                case AudioGap() if 0 <= message.from_number <= message.to_number:
+                    return message
+                case AudioEnd():
+                    return message
             self.malformed += 1
         return None
 

@@ -180,7 +180,12 @@ def _check(arguments: argparse.Namespace) -> int:
     return check.run(lambda: _settings(arguments), online=arguments.online)
 
 
-def _devices(_arguments: argparse.Namespace) -> int:
+def _devices(arguments: argparse.Namespace) -> int:
+    if arguments.test is not None:
+        from . import sound_check
+
+        _quiet_logs()
+        return sound_check.run(_settings(arguments), arguments.test)
     from .capture import microphone
 
     found = microphone.devices()
@@ -282,6 +287,20 @@ def _endpoint(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _pause(arguments: argparse.Namespace) -> int:
+    from . import pausing
+
+    print(pausing.begin(_settings(arguments), arguments.duration_s))
+    return DONE
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from . import pausing
+
+    print(pausing.end(_settings(arguments)))
+    return DONE
+
+
 def _dead_letters(arguments: argparse.Namespace) -> int:
     from .delivery import dead_letters
     from .options import ConfigError
@@ -348,6 +367,8 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "reload": _reload,
     "watch": _watch,
     "endpoint": _endpoint,
+    "pause": _pause,
+    "resume": _resume,
     "dead-letters": _dead_letters,
     "keys": _keys,
 }

@@ -111,7 +111,7 @@ class Session(Message):
     topic: ClassVar[str] = "session"
     type: Literal["session"] = "session"
     event: str
-    """started, ended, retrying, refused, warning, halted (the disk is full), or drained (the run is over)."""
+    """started, ended, retrying, refused, warning, paused, resumed, halted (the disk is full), or drained."""
     room: str
     at_ms: int
     session_id: str = ""
@@ -150,16 +150,22 @@ class AudioFrame(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioEnd(Message):
-    """Capture has stopped; the last frame it sent was `next_number - 1`."""
+    """Capture has stopped; the last frame it sent was `next_number - 1`.
+
+    "paused": somebody has asked for privacy, and what is missing from here on was not to be heard.
+    """
 
     type: Literal["frames_end"] = "frames_end"
     next_number: int
-    reason: Literal["drained", "stopped"]
+    reason: Literal["drained", "stopped", "paused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioGap(Message):
-    """The frames `from_number` to `to_number - 1` were never sampled, and why."""
+    """The frames `from_number` to `to_number - 1` were never sampled, and why.
+
+    Of "drift" nothing is missing: the numbers go on where a slow microphone has fallen behind the clock.
+    """
 
     type: Literal["frames_gap"] = "frames_gap"
     from_number: int

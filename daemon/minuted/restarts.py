@@ -15,6 +15,9 @@ CRASHES_WITHIN_S: Final = 60.0
 MISCONFIGURED: Final = 78
 """The exit status of a process that needs another configuration (sysexits.h: EX_CONFIG)."""
 
+DEVICE_LOST: Final = 75
+"""The exit status of capture whose device has gone or died: no crash, however often (EX_TEMPFAIL)."""
+
 
 class Kind(Enum):
     CORE = auto()
@@ -49,7 +52,7 @@ class History:
 def note_end(history: History, exit_status: int, healthy_s: float, now_s: float) -> History:
     """Add the end of a process that had been ready for `healthy_s`."""
     failures = 1 if healthy_s >= HEALTHY_S else history.failures + 1
-    if exit_status == MISCONFIGURED:
+    if exit_status in (MISCONFIGURED, DEVICE_LOST):
         return replace(history, failures=failures)
     recent = tuple(then_s for then_s in history.crashes_s if now_s - then_s < CRASHES_WITHIN_S)
     return History(failures, (*recent, now_s)[-CRASHES_MAX:])
@@ -73,6 +76,8 @@ def after_end(kind: Kind, exit_status: int, history: History, *, first: bool, at
         return Then.MISCONFIGURED if first or attended else Then.AGAIN
     if kind is Kind.RECORDING or (kind is Kind.RESUMABLE and exit_status >= 0):
         return Then.DRAIN
+    if exit_status == DEVICE_LOST:
+        return Then.AGAIN
     return Then.GIVE_UP if len(history.crashes_s) >= CRASHES_MAX else Then.AGAIN
 
 

@@ -143,4 +143,5 @@ def now_ms() -> int:
 
 
 def has_socket(settings: Settings, stage: str) -> bool:
+    """Whether a stage has, or had, a socket to be asked on."""
     return Path(settings.control_endpoint(stage).removeprefix("ipc://")).exists()

@@ -82,7 +82,7 @@ def _sound(stages: Stages, since_ms: Mapping[str, int]) -> str:
             f" since {_clock(since_ms[NO_MICROPHONE])}" if NO_MICROPHONE in since_ms else ""
         )
     if state == PAUSED:
-        until_ms = capture.get("until_ms")
+        until_ms = capture.get("paused_until_ms")
         return f"paused until {_clock(until_ms)}" if until_ms else "paused"
     if state == "disk-full":
         return f"not recording ({reason})"

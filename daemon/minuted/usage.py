@@ -1,10 +1,13 @@
 """Every command's options and help."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Final
 
 _STATUSES: Final = "exit status: 0 done, 1 failed while running, 2 wrong usage, 78 bad configuration"
+PAUSE_S_MAX: Final = 7 * 86400.0
+"""Who wants more than a week of a pause wants one without an end."""
 _PLACES: Final = "the configuration; unless given ./minuted.toml, else /etc/minuted/minuted.toml"
 
 
@@ -81,7 +84,21 @@ def parser(version: str) -> argparse.ArgumentParser:
         help="open a session at the service and end it at once: is the key taken?",
     )
     _add_input(check)
-    add("devices", "list the microphones", "The default one is marked with *.", "minuted devices")
+    devices = add(
+        "devices",
+        "list the microphones",
+        "The default one is marked with *. With --test it records two seconds of one, keeps nothing of "
+        "them, and says how loud they were; exit status 1 when nothing can be recorded.",
+        "minuted devices",
+        "minuted devices --test Jabra",
+    )
+    devices.add_argument(
+        "--test",
+        metavar="NAME",
+        nargs="?",
+        const="",
+        help="record two seconds, of the configured device unless one is named, and show the level",
+    )
     sinks = add(
         "sinks",
         "list the sinks and their options",
@@ -120,6 +137,22 @@ def parser(version: str) -> argparse.ArgumentParser:
         "Its final text comes at once instead of after a pause.",
         "minuted endpoint",
     )
+    pause = add(
+        "pause",
+        "hear nothing for a while",
+        "Capture closes the microphone, the session ends once the words said before are safe, and nothing "
+        "of the pause is ever stored. It outlasts restarts. Returns when the microphone is closed.",
+        "minuted pause",
+        "minuted pause --for 30m",
+    )
+    pause.add_argument(
+        "--for",
+        metavar="TIME",
+        dest="duration_s",
+        type=duration_s,
+        help="end it by itself after so long: 90s, 30m, 2h; unless given it lasts until `minuted resume`",
+    )
+    add("resume", "end a pause", "The microphone is opened again.", "minuted resume")
     dead = add(
         "dead-letters",
         "see what a sink refused for good",
@@ -151,6 +184,17 @@ def parser(version: str) -> argparse.ArgumentParser:
         help="the client's file, or a folder for it; unless given NAME.key.json here",
     )
     return top
+
+
+def duration_s(text: str) -> float:
+    """Read `90s`, `30m` or `2h` as seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
+    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if not 0 < seconds <= PAUSE_S_MAX:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time from 1s to 168h: give a number and s, m or h, as in 90s, 30m or 2h"
+        )
+    return seconds
 
 
 def _add_input(added: argparse.ArgumentParser) -> None:

@@ -141,6 +141,10 @@ class Captions:
                 what = "the service refuses" if session.event == "refused" else "no connection"
                 again = f", again in {session.retry_in_s:.0f} s" if session.retry_in_s is not None else ""
                 self._note = f"{what}{again}" + (f": {reason}" if reason else "")
+            case "paused":
+                self._note = "paused: nothing is heard"
+            case "ended" if self._note.startswith("paused"):
+                pass  # the session that the pause has ended
             case "warning":
                 return [Text(f"! {reason}", "yellow dim")]
             case _:

@@ -7,6 +7,7 @@ from typing import Any
 
 from minuted.capture.backlog import Backlog
 from minuted.capture.outlets import Outlet
+from minuted.capture.pause import Pause
 from minuted.capture.sender import Sender
 from minuted.messages import FRAME_BYTES, AudioFrame
 
@@ -31,6 +32,7 @@ class Script:
         self.name = "script"
         self.missing = ""
         self.overflows = 0
+        self.doubt = ""
         self.broken = ""
         self.given = 0
         self._first = first
@@ -67,10 +69,11 @@ class Run:
         backlog: Backlog,
         outlet: Callable[[threading.Event], Outlet],
         stop_timeout_s: float,
+        pause: Pause | None = None,
     ) -> None:
         self.stop = threading.Event()
         self.backlog = backlog
-        self.sender = Sender(source, backlog, outlet(self.stop), self.stop, stop_timeout_s)
+        self.sender = Sender(source, backlog, outlet(self.stop), self.stop, stop_timeout_s, pause or Pause())
         self.error: Exception | None = None
         self.exit_status: int | None = None
         self._thread = threading.Thread(target=self._run)

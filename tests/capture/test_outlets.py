@@ -15,6 +15,7 @@ from minuted.bus import FramesOut
 from minuted.capture.backlog import Backlog
 from minuted.capture.microphone import MicrophoneError
 from minuted.capture.outlets import UNREAD_FRAMES_MAX, Journalled
+from minuted.capture.sender import LOST
 from minuted.journal.audio_reader import AudioReader
 from minuted.journal.audio_writer import FRAME_RECORD_BYTES, AudioWriter
 from minuted.journal.folder import Folder
@@ -141,7 +142,7 @@ def test_where_nothing_was_ever_heard_nothing_is_stored(send, audio):
 def test_a_lost_device_is_the_journal_s_last_word(send, audio):
     """Whoever reads it can say why there is a hole before the next frame."""
     run = send(Script(20, error=MicrophoneError("gone")))
-    assert run.end() == 1
+    assert run.end() == LOST
     lost = AudioGap(from_number=FIRST + 20, to_number=FIRST + 20, reason="device-lost")
     assert stored(audio)[20:] == [lost]
 
@@ -151,7 +152,7 @@ def test_a_microphone_that_stalls_is_lost_too(send, audio):
     run = send(source)
     run.wait_for(lambda: run.sender.status()["frames"] == 20)
     source.broken = "no sound for 1.1 s"
-    assert run.end() == 1
+    assert run.end() == LOST
     assert [record.reason for record in stored(audio)[20:]] == ["device-lost"]
 
 

@@ -9,6 +9,7 @@ from minuted.bus import FramesOut
 from minuted.capture.backlog import Backlog
 from minuted.capture.microphone import MicrophoneError, NoDeviceError
 from minuted.capture.outlets import Direct
+from minuted.capture.sender import LOST
 from minuted.messages import AudioEnd
 
 
@@ -110,7 +111,7 @@ def test_a_microphone_that_stalls_sends_what_it_had_and_no_end(send, receiver):
     run = send(source)
     receiver.receive_until(lambda: len(receiver.frames) == 20)
     source.broken = "no sound for 1.1 s"
-    assert run.end() == 1
+    assert run.end() == LOST
     assert run.sender.is_stuck
     assert receiver.end is None
 
@@ -118,7 +119,7 @@ def test_a_microphone_that_stalls_sends_what_it_had_and_no_end(send, receiver):
 def test_a_microphone_that_fails_ends_the_process_as_failed(send, receiver):
     run = send(Script(20, error=MicrophoneError("gone")))
     receiver.receive_until(lambda: len(receiver.frames) == 20)
-    assert run.end() == 1
+    assert run.end() == LOST
     assert receiver.end is None
 
 
@@ -148,6 +149,8 @@ def test_the_status_tells_how_the_sound_fares(send, request):
         "state": "hearing",
         "source": "script",
         "reason": "",
+        "paused": False,
+        "paused_until_ms": None,
         "frames": 30,
         "next_number": FIRST + 30,
         "queued": 0,

@@ -13,7 +13,7 @@ from minuted.config import Settings
 from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal, TurnJournalFullError
-from minuted.messages import AudioEnd, AudioFrame, Gap, Message, Record, Session, Turn
+from minuted.messages import AudioEnd, AudioFrame, AudioGap, Gap, Message, Record, Session, Turn
 from minuted.transcription.intake import intake_of
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.transcriber import Transcriber
@@ -116,7 +116,7 @@ class Room:
             self._send(frame)
             self._next_number += 1
 
-    def _send(self, message: AudioFrame | AudioEnd) -> None:
+    def _send(self, message: AudioFrame | AudioGap | AudioEnd) -> None:
         """As capture does: the journal first, and then it need not wait."""
         if self._writer:
             self._writer.append(message)
@@ -133,6 +133,15 @@ class Room:
     def skip(self, frames: int) -> None:
         """Leave out frames, as a capture that was away."""
         self._next_number += frames
+
+    def pause(self) -> None:
+        """As capture, when it is asked not to listen."""
+        self._send(AudioEnd(next_number=self._next_number, reason="paused"))
+
+    def miss(self, frames: int, reason: str) -> None:
+        """Say that frames are missing, and why."""
+        begins, self._next_number = self._next_number, self._next_number + frames
+        self._send(AudioGap(from_number=begins, to_number=self._next_number, reason=reason))
 
     def retry_now(self) -> None:
         """Spare the test the minute until the next try."""

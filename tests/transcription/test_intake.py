@@ -212,6 +212,48 @@ def test_capture_says_why_there_is_no_sound(
     assert intake.next_number == FIRST + 10
 
 
+def paused(number: int) -> AudioEnd:
+    return AudioEnd(next_number=number, reason="paused")
+
+
+def test_a_pause_is_told_of_when_there_is_sound_again(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter
+) -> None:
+    """Then its length is known; whoever takes over in the middle of it knows of it too."""
+    intake = journalled()
+    store(writer, *frames(FIRST, FIRST + 3), paused(FIRST + 3))
+    assert (intake.take(0), intake.is_paused) == ([], True)
+    for after in (journalled(state_of(intake)), journalled({**state_of(intake), "reason": ""})):
+        after.take(0)
+        assert after.is_paused
+    store(writer, frame(FIRST + 90))
+    assert (intake.take(0), intake.is_paused) == ([Hole(FIRST + 3, FIRST + 90, "paused")], False)
+    store(writer, end(FIRST + 91), frame(FIRST + 95))
+    assert intake.take(0) == [Hole(FIRST + 91, FIRST + 95, "")]
+
+
+def test_a_pause_that_ends_without_a_device_is_told_apart_from_its_loss(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter
+) -> None:
+    """It was unplugged in the meantime: who reads the minutes must not take that for a pause."""
+    intake = journalled()
+    store(writer, *frames(FIRST, FIRST + 3), paused(FIRST + 3))
+    store(writer, gap(FIRST + 3, FIRST + 50, "paused"), gap(FIRST + 50, FIRST + 50))
+    assert (intake.take(0), intake.is_paused) == ([Hole(FIRST + 3, FIRST + 50, "paused")], False)
+    assert (intake.next_number, intake.sound_before) == (FIRST + 50, FIRST + 3)
+    store(writer, frame(FIRST + 70))
+    assert intake.take(0) == [Hole(FIRST + 50, FIRST + 70, "device-lost")]
+
+
+def test_a_microphone_s_slow_clock_makes_no_hole(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter
+) -> None:
+    """The numbers go on, and nothing was missed."""
+    intake = journalled()
+    store(writer, frame(FIRST), gap(FIRST + 1, FIRST + 5, "drift"), frame(FIRST + 5))
+    assert intake.take(0) == [Hole(FIRST + 1, FIRST + 5, "")]
+
+
 def test_a_gap_that_was_told_of_in_part_is_not_told_of_again(
     journalled: Callable[..., JournalIntake], writer: AudioWriter
 ) -> None:
@@ -418,6 +460,20 @@ def test_in_memory_a_jump_is_a_hole_too(
     assert numbers(reading) == [FIRST + 9, FIRST + 20]
     receive(intake, frame(FIRST + 21))
     assert numbers(reading) == [FIRST + 21]
+
+
+def test_in_memory_a_pause_and_a_gap_are_told_of_too(
+    remembered: Callable[..., MemoryIntake], receive: Callable[..., list[Hole]]
+) -> None:
+    """Also to a process that was not there when it began."""
+    intake = remembered()
+    assert receive(intake, frame(FIRST), paused(FIRST + 1)) == []
+    assert intake.is_paused
+    for each in (intake, remembered(state=state_of(intake))):
+        assert each.is_paused
+    assert receive(intake, frame(FIRST + 9)) == [Hole(FIRST + 1, FIRST + 9, "paused")]
+    missing = gap(FIRST + 10, FIRST + 16, "overflow")
+    assert receive(intake, missing, frame(FIRST + 16)) == [Hole(FIRST + 10, FIRST + 16, "overflow")]
 
 
 def test_of_a_microphone_the_oldest_goes_first(

@@ -117,6 +117,46 @@ def test_a_jump_in_the_sound_stays_in_the_words_times(make_room: Callable) -> No
     assert gap.meeting_started_at_ms + gap.end_ms - FIRST_MS == length_ms
 
 
+@pytest.mark.parametrize("audio", ["disk", "memory"])
+def test_a_pause_ends_the_session_and_is_told_of_when_it_is_over(make_room: Callable, audio: str) -> None:
+    """An open session costs money; what was said before the pause is heard to its end."""
+    first, second = compose(1), compose(1, first_number=100, seed=1)
+    with Service() as service:
+        room = make_room(service, f"[journal]\naudio = '{audio}'")
+        room.play(first)
+        room.pause()
+        room.wait_for(lambda: room.transcriber.status()["state"] == "paused")
+        service.wait_until(lambda: service.sessions[0].close_code is not None)
+        assert room.words == [word.text for word in first.words]
+        assert "paused" in room.session_events
+        assert room.gaps == []
+        away = 1200
+        room.skip(away)
+        room.play(second)
+        room.wait_for(lambda: room.gaps)
+        room.end()
+        assert len(service.sessions) == 2
+    assert room.words == [word.text for word in (*first.words, *second.words)]
+    (gap,) = room.gaps
+    assert (gap.reason, gap.end_ms - gap.start_ms) == ("paused", away * 50)
+    assert room.session_events.index("resumed") > room.session_events.index("paused")
+
+
+def test_a_pause_in_which_the_device_is_lost_leaves_no_session_open(make_room: Callable) -> None:
+    """A hole that has no end yet must not be waited for as if it were sound."""
+    recording = compose(1)
+    with Service() as service:
+        room = make_room(service)
+        room.play(recording)
+        room.pause()
+        room.wait_for(lambda: room.transcriber.status()["state"] == "paused")
+        room.miss(1200, "paused")
+        room.wait_for(lambda: room.gaps)
+        room.end()
+        assert len(service.sessions) == 1
+    assert [gap.reason for gap in room.gaps] == ["paused"]
+
+
 def test_what_is_thrown_away_while_the_service_is_away_is_declared(make_room: Callable) -> None:
     """Sound that nobody will ever hear is told of, not hidden."""
     service = Service()  # nobody listens

@@ -13,13 +13,14 @@ from minuted.bus import AddressInUseError, FramesOut
 from minuted.capture import playing
 from minuted.capture.backlog import Backlog
 from minuted.capture.microphone import Microphone
-from minuted.capture.outlets import UNREAD_FRAMES_MAX, Direct, Journalled, Outlet
+from minuted.capture.outlets import UNREAD_FRAMES_MAX, Direct, Journalled, Outlet, last_word
+from minuted.capture.pause import Pause, handlers
 from minuted.capture.sender import Sender, Source
 from minuted.config import RUN_NAME, Settings
 from minuted.control import ControlServer
 from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder, FolderInUseError
-from minuted.messages import FRAME_MS
+from minuted.messages import FRAME_MS, AudioGap
 from minuted.runtime import notify, signals
 
 AHEAD_FRAMES_MAX: Final = 20
@@ -40,6 +41,7 @@ def run(settings: Settings) -> int:
     """
     stop = signals.stop_event()
     try:
+        pause = Pause(settings.state_dir)
         source, backlog, outlet = _open(settings, stop)
     except AddressInUseError:
         raise
@@ -47,8 +49,13 @@ def run(settings: Settings) -> int:
         log.error("journal_failed", reason=str(error))
         notify.status(f"the audio journal failed: {error}")
         return 1
-    sender = Sender(source, backlog, outlet, stop, settings.stop_timeout_s)
-    control = ControlServer(settings.control_endpoint("capture"), {"status": lambda _: sender.status()})
+    if settings.capture.source != "microphone":
+        # A recording holds nothing that is being said now.
+        pause = Pause()
+    sender = Sender(source, backlog, outlet, stop, settings.stop_timeout_s, pause)
+    control = ControlServer(
+        settings.control_endpoint("capture"), {"status": lambda _: sender.status(), **handlers(pause)}
+    )
     try:
         exit_status = sender.run()
     finally:
@@ -69,7 +76,7 @@ def _open(settings: Settings, stop: threading.Event) -> tuple[Source, Backlog, O
         microphone = Microphone(
             wanted.device,
             wanted.channel,
-            patient=_is_a_service(),
+            patient=_is_a_service() or (writer is not None and _was_lost(settings, writer.next_number)),
             least_number=writer.next_number if writer else 0,
         )
         return microphone, Backlog(frames_max, when_full="drop"), _outlet(settings, writer, stop)
@@ -127,6 +134,12 @@ def _outlet(
         played_from=played_from,
         unread_frames_max=frames_max,
     )
+
+
+def _was_lost(settings: Settings, next_number: int) -> bool:
+    """Whether a predecessor had the device and lost it: then it is worth waiting for, by hand too."""
+    last = last_word(Folder(settings.state_dir / "audio"), next_number)
+    return isinstance(last, AudioGap) and last.reason == "device-lost" and RUN_NAME in os.environ
 
 
 def _is_a_service() -> bool:

@@ -4,7 +4,10 @@ import threading
 from collections import deque
 from typing import Literal
 
-from minuted.messages import AudioFrame
+from minuted.messages import AudioEnd, AudioFrame, AudioGap
+
+Item = AudioFrame | AudioGap | AudioEnd
+"""Sound, what is missing of it, or the word that none comes for now."""
 
 
 class Backlog:
@@ -17,7 +20,7 @@ class Backlog:
         self.dropped = 0
         self._frames_max = frames_max
         self._waits = when_full == "wait"
-        self._frames: deque[AudioFrame] = deque()
+        self._frames: deque[Item] = deque()
         self._ended = False
         self._changed = threading.Condition()
 
@@ -29,22 +32,21 @@ class Backlog:
         """Whether all there was has been taken, and nothing more will come."""
         return self._ended and not self._frames
 
-    def put(self, frame: AudioFrame) -> bool:
-        """Add a frame; False when no more are wanted."""
+    def put(self, frame: Item) -> bool:
+        """Add a frame, or what stands between two; False when no more are wanted."""
         with self._changed:
             while self._waits and len(self._frames) >= self._frames_max and not self._ended:
                 self._changed.wait()
             if self._ended:
                 return False
             if len(self._frames) >= self._frames_max:
-                self._frames.popleft()
-                self.dropped += 1
+                self.dropped += isinstance(self._frames.popleft(), AudioFrame)
             self._frames.append(frame)
             self._changed.notify_all()
         return True
 
-    def take(self, timeout_s: float) -> AudioFrame | None:
-        """Take the oldest frame, or None when there is none for `timeout_s` or no more will come."""
+    def take(self, timeout_s: float) -> Item | None:
+        """Take the oldest, or None when there is none for `timeout_s` or no more will come."""
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._ended, timeout_s)
             if not self._frames:

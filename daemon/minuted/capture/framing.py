@@ -34,6 +34,14 @@ class Framer:
     def next_number(self) -> int:
         return self._first_number + self._count
 
+    def skip(self, frames: int) -> None:
+        """Leave out so many numbers, and their time."""
+        self._count += frames
+
+    def set_clock(self, ahead_ms: int) -> None:
+        """Have the times of the following frames be so much later; their numbers stay."""
+        self._started_at_ms += ahead_ms
+
     def cut(self, block: bytes) -> list[AudioFrame]:
         """Give the frames that `block` completes."""
         self._rest += block

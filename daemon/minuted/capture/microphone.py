@@ -15,18 +15,25 @@ from typing import Any, Final
 
 import structlog
 
+from minuted.capture.backlog import Item
+from minuted.capture.cards import listed_as
 from minuted.capture.framing import Framer
+from minuted.capture.timeline import Timeline
 from minuted.config import ConfigError
-from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ, AudioFrame
+from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ, AudioGap
 
 OPEN_S_MAX: Final = 10.0
 """A sound server that hangs makes PortAudio hang: by then there must have been a first block."""
-STALL_S_MAX: Final = 1.0
-"""Without sound for longer, the stream is dead, whatever PortAudio says (design section 4, point 9)."""
-LOOK_S_MAX: Final = 0.5
+STALL_S_MAX: Final = 0.9
+"""Without sound for longer, the stream is dead, whatever PortAudio says: noticed within a second."""
+SILENCE_S_MAX: Final = 10.0
+"""Nothing but exact zeros for so long is no room that is quiet."""
+SILENCE_LIFE_S_MIN: Final = 60.0
+"""A stream is left for its zeros only when it is as old as that, and once had others: see Microphone."""
+LOOK_S_MAX: Final = 0.25
 """More than this between two looks at a microphone is time in which we did not run ourselves."""
-RETRY_S: Final = 2.0
-"""How often a patient microphone looks for its device."""
+RETRY_S: Final = 1.0
+"""How often a patient microphone looks for its device, which takes 50 to 90 ms."""
 CARD_CHANNELS_MAX: Final = 16
 """A device that claims more is no card but a sound server, which mixes by itself."""
 
@@ -77,6 +84,8 @@ def devices() -> list[Device]:
 def choose(found: Sequence[Device], wanted: str) -> Device:
     """Choose by a substring of the name in any case; "" is the default device.
 
+    `hw:CARD=ID` and `plughw:CARD=ID,DEV=0`, as ALSA has them, name a card by its id.
+
     Of several that match it takes the one of exactly that name, else one that begins with it, else
     the default, else the first. Raises NoDeviceError with a list of what there is.
     """
@@ -84,7 +93,8 @@ def choose(found: Sequence[Device], wanted: str) -> Device:
         raise NoDeviceError("there is no input device: is a microphone plugged in, and may we use it?")
     if not wanted:
         return next((device for device in found if device.is_default), found[0])
-    name = wanted.casefold()
+    place = listed_as(wanted)
+    name = wanted.casefold() if place is None else place or wanted.casefold()
     matching = [device for device in found if name in device.name.casefold()]
     if not matching:
         names = ", ".join(f'"{device.name}"' for device in found)
@@ -123,6 +133,14 @@ class Microphone:
     A patient one waits for a device that is not there or does not open; of another, `run` raises
     NoDeviceError or MicrophoneError. Either way it raises ConfigError where PortAudio or the channel
     is missing. A sound server that hangs can hold `run` up for ever: that is what `fault` tells.
+    `run` may be called again when it has returned, which looks for the devices anew.
+
+    Digital silence, exact zeros for 10 s, is what a device gives that has died or whose sound server has
+    taken another source; and what one gives that has been muted at a switch. Only a fresh process can tell:
+    where there was sound before, it is a fault, and the process ends as it does for a stall. One that hears
+    zeros from its beginning stays, and says in `doubt` that it hears nothing. So a switch costs one
+    restart each time it is used, and at most one a minute: too few to be taken for a process that crashes
+    again and again. The zeros themselves are frames as any others; a hole is only what no frame was heard of.
     """
 
     def __init__(self, device: str, channel: int, *, patient: bool = False, least_number: int = 0) -> None:
@@ -136,7 +154,10 @@ class Microphone:
         self._least_number = least_number
         self._device = ""
         self._rate_hz = 0
-        self._drift_ms = 0
+        self._drift_ms = self._drifted_ms = 0
+        self._silent_s = 0.0
+        self._has_sounded = False
+        self._has_run = False
         self._began_s = time.monotonic()
         self._heard_s: float | None = None
         self._life: tuple[float, float | None] = (0.0, None)
@@ -144,9 +165,20 @@ class Microphone:
         self._looked_s = self._began_s
         self._stderr = os.dup(2)
 
-    def run(self, put: Callable[[AudioFrame], bool], stop: threading.Event) -> None:
-        """Open the device and put its frames until `put` wants no more."""
+    @property
+    def doubt(self) -> str:
+        """Why what is heard may be nothing."""
+        silent = self._silent_s >= SILENCE_S_MAX
+        return "hearing only digital silence: is the microphone muted, or dead?" if silent else ""
+
+    def run(self, put: Callable[[Item], bool], stop: threading.Event) -> None:
+        """Open the device and put its frames until `put` wants no more; then it is closed."""
         sounddevice = _portaudio()
+        self._began_s, self._heard_s = time.monotonic(), None
+        self._silent_s, self._has_sounded = 0.0, False
+        if self._has_run:
+            _look_anew(sounddevice)
+        self._has_run = True
         opened = self._wait_for_device(sounddevice, stop)
         if opened is None:
             return
@@ -166,7 +198,10 @@ class Microphone:
         )
         self._life, self._looked_s = life, now_s
         if self._heard_s is not None:
-            return f"no sound for {self._lifeless_s:.1f} s" if self._lifeless_s > STALL_S_MAX else ""
+            if self._lifeless_s > STALL_S_MAX:
+                return f"no sound for {self._lifeless_s:.1f} s"
+            is_old = now_s - self._began_s >= SILENCE_LIFE_S_MIN
+            return self.doubt if self._has_sounded and is_old else ""
         if self._lifeless_s <= OPEN_S_MAX:
             return ""
         # It hangs where stderr is hushed, and this must be heard.
@@ -174,11 +209,17 @@ class Microphone:
         return f"the sound system has not answered for {OPEN_S_MAX:.0f} s"
 
     def status(self) -> dict[str, Any]:
-        """Tell what only a microphone has; `drift_ms` is how far the count of samples is behind the clock."""
+        """Tell what only a microphone has.
+
+        `drift_ms` is how far the count of samples is behind the clock now, `drifted_ms` what it was put
+        right by, `silent_s` how long there have been nothing but zeros.
+        """
         return {
             "device": self._device,
             "rate_hz": self._rate_hz,
             "drift_ms": self._drift_ms,
+            "drifted_ms": self._drifted_ms,
+            "silent_s": round(self._silent_s, 1),
         }
 
     def _wait_for_device(
@@ -196,9 +237,7 @@ class Microphone:
                 self.missing = str(error)
             if stop.wait(RETRY_S):
                 return None
-            # PortAudio lists its devices when it starts, and only then.
-            sounddevice._terminate()  # noqa: SLF001
-            sounddevice._initialize()  # noqa: SLF001
+            _look_anew(sounddevice)
 
     def _open(self, sounddevice: ModuleType) -> tuple[Any, Callable[[bytes], bytes]]:
         device = choose(devices(), self._wanted)
@@ -242,25 +281,48 @@ class Microphone:
         finally:
             os.dup2(self._stderr, 2)
 
-    def _read(
-        self, stream: Any, convert: Callable[[bytes], bytes], put: Callable[[AudioFrame], bool]
-    ) -> None:
+    def _read(self, stream: Any, convert: Callable[[bytes], bytes], put: Callable[[Item], bool]) -> None:
         block_samples = self._rate_hz * FRAME_MS // 1000
         framer: Framer | None = None
-        first_heard_s = 0.0
+        timeline: Timeline | None = None
         read = 0
         wanted = True
         while wanted:
-            pcm, overflowed = stream.read(block_samples)
-            self._heard_s = time.monotonic()
+            block, overflowed = stream.read(block_samples)
+            self._heard_s, wall_s = time.monotonic(), time.time()
+            at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+            pcm = bytes(block)
             self.overflows += overflowed
-            if framer is None:
-                first_heard_s = self._heard_s
-                framer = Framer(int(time.time() * 1000) - FRAME_MS, least_number=self._least_number)
-            self._drift_ms = round(1000 * (self._heard_s - first_heard_s - read / self._rate_hz))
+            self._note_silence(pcm)
+            if framer is None or timeline is None:
+                framer = Framer(int(wall_s * 1000) - FRAME_MS, least_number=self._least_number)
+                timeline = Timeline(at_s, wall_s)
+            found = timeline.heard(at_s, wall_s, read / self._rate_hz, overflowed=overflowed)
+            self._drift_ms = timeline.lag_ms
             read += block_samples
-            for frame in framer.cut(convert(bytes(pcm))):
-                wanted = put(frame)
+            if found.ahead_ms:
+                log.warning("clock_was_set", ahead_ms=found.ahead_ms)
+                framer.set_clock(found.ahead_ms)
+            if found.skip_frames:
+                wanted = put(self._skip(framer, found.skip_frames, found.reason))
+            for frame in framer.cut(convert(pcm)):
+                wanted = wanted and put(frame)
+            self._least_number = framer.next_number
+
+    def _skip(self, framer: Framer, frames: int, reason: str) -> AudioGap:
+        begins = framer.next_number
+        framer.skip(frames)
+        if reason == "drift":
+            self._drifted_ms += frames * FRAME_MS
+        else:
+            log.error("sound_missing", reason=reason, duration_s=frames * FRAME_MS / 1000)
+        return AudioGap(from_number=begins, to_number=framer.next_number, reason=reason)
+
+    def _note_silence(self, pcm: bytes) -> None:
+        if pcm.count(0) == len(pcm):
+            self._silent_s += FRAME_MS / 1000
+        else:
+            self._silent_s, self._has_sounded = 0.0, True
 
 
 def _converter(rate_hz: int, channels: int, channel: int) -> Callable[[bytes], bytes]:
@@ -271,6 +333,12 @@ def _converter(rate_hz: int, channels: int, channel: int) -> Callable[[bytes], b
 
     converter = Converter(rate_hz, channel)
     return lambda pcm: converter.convert_pcm(pcm, channels)
+
+
+def _look_anew(sounddevice: ModuleType) -> None:
+    # PortAudio lists its devices when it starts, and only then.
+    sounddevice._terminate()  # noqa: SLF001
+    sounddevice._initialize()  # noqa: SLF001
 
 
 def _portaudio() -> ModuleType:

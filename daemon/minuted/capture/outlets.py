@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Protocol
 import structlog
 
 from minuted.bus import FramesOut
-from minuted.journal.audio import segment_numbers
+from minuted.journal.audio import AudioRecord, segment_numbers
 from minuted.journal.audio_reader import AudioReader
 from minuted.journal.audio_writer import AudioWriter, JournalFullError
 from minuted.journal.folder import Folder
@@ -23,7 +23,7 @@ SYNC_EVERY_S: Final = 0.25
 LINGER_MS: Final = 200
 """How long what was pushed may take to leave; the journal has it."""
 
-Reason = Literal["drained", "stopped"]
+Reason = Literal["drained", "stopped", "paused"]
 
 log = structlog.get_logger(__name__)
 
@@ -33,19 +33,19 @@ class JournalFailedError(Exception):
 
 
 class Outlet(Protocol):
-    """Takes frames in order, then an end. What gives False is asked again."""
+    """Takes frames in order, then an end; after a pause it goes on. What gives False is asked again."""
 
     trouble: str
     """Why it has no room, in one line."""
 
-    def take(self, frame: AudioFrame, wait_s: float) -> bool:
-        """Take a frame; False when it cannot within `wait_s`."""
+    def take(self, frame: AudioFrame | AudioGap, wait_s: float) -> bool:
+        """Take a frame, or word of some that are missing; False when it cannot within `wait_s`."""
 
     def finish(self, reason: Reason, wait_s: float) -> bool:
         """Tell that no more comes; False when that cannot be told within `wait_s`."""
 
-    def lose(self) -> None:
-        """Tell that the device was lost, where there is somebody to tell."""
+    def lose(self, number: int) -> None:
+        """Tell that there is no device from `number` on, and that a pause is over by then."""
 
     def close(self, *, hurried: bool = False) -> None:
         """Let go of everything, once what was taken is on its way; at once when `hurried`."""
@@ -64,21 +64,29 @@ class Direct:
         self.trouble = ""
         self._out = out
         self._next_number: int | None = None
+        self._is_paused = False
 
-    def take(self, frame: AudioFrame, wait_s: float) -> bool:
+    def take(self, frame: AudioFrame | AudioGap, wait_s: float) -> bool:
         if not self._out.send(frame, wait_s):
             return False
-        self._next_number = frame.number + 1
+        self._next_number = frame.to_number if isinstance(frame, AudioGap) else frame.number + 1
+        self._is_paused = False
         return True
 
     def finish(self, reason: Reason, wait_s: float) -> bool:
-        if self._next_number is None:
+        # Of a pause the receiver must know, though it was another process that was heard before it.
+        if reason != "paused" and (self._next_number is None or self._is_paused):
             return True
-        return self._out.send(AudioEnd(next_number=self._next_number, reason=reason), wait_s)
+        end = AudioEnd(next_number=self._next_number or 0, reason=reason)
+        self._is_paused = reason == "paused" and self._out.send(end, wait_s)
+        return self._is_paused or (reason != "paused" and self._out.send(end, wait_s))
 
-    def lose(self) -> None:
-        # To the receiver it is as if this process had crashed: the next one goes on.
-        return
+    def lose(self, number: int) -> None:
+        begins = self._next_number or number
+        if self._is_paused and number > begins:
+            self._out.send(AudioGap(from_number=begins, to_number=number, reason="paused"))
+            begins = self._next_number = number
+        self._out.send(AudioGap(from_number=begins, to_number=begins, reason="device-lost"))
 
     def close(self, *, hurried: bool = False) -> None:
         self._out.close(0 if hurried else -1)
@@ -115,7 +123,9 @@ class Journalled:
         self._oldest = self._played_from = played_from
         self._unread_frames_max = unread_frames_max
         self._has_begun = False
-        self._has_ended = writer.next_number == 0 or _ends(folder, writer.next_number)
+        last = last_word(folder, writer.next_number)
+        self._has_ended = writer.next_number == 0 or isinstance(last, AudioEnd)
+        self._is_paused = isinstance(last, AudioEnd) and last.reason == "paused"
         self._failure: OSError | None = None
         self._unpushed = 0
         self._pruned = 0
@@ -123,19 +133,22 @@ class Journalled:
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
 
-    def take(self, frame: AudioFrame, wait_s: float) -> bool:
+    def take(self, frame: AudioFrame | AudioGap, wait_s: float) -> bool:
         if self._is_far_ahead():
             self._stop.wait(min(wait_s, LOOK_S))
             return False
         missing = self._writer.next_number
-        if self._has_begun and frame.number > missing:
-            # Numbers follow each other while a process lives: these were dropped while there was no room.
-            gap = AudioGap(from_number=missing, to_number=frame.number, reason="journal-full")
+        number = frame.from_number if isinstance(frame, AudioGap) else frame.number
+        if self._has_begun and number > missing:
+            # Numbers follow each other while sound is heard: these were dropped while there was no room.
+            gap = AudioGap(from_number=missing, to_number=number, reason="journal-full")
             if not self._append(gap, wait_s):
                 return False
         if not self._append(frame, wait_s):
             return False
-        self._has_begun, self._has_ended = True, False
+        if isinstance(frame, AudioGap):
+            return True
+        self._has_begun, self._has_ended, self._is_paused = True, False, False
         reached("frame-journalled")
         self._unpushed += not self._out.send(frame)
         reached("frame-pushed")
@@ -143,17 +156,25 @@ class Journalled:
 
     def finish(self, reason: Reason, wait_s: float) -> bool:
         end = AudioEnd(next_number=self._writer.next_number, reason=reason)
-        # A predecessor that was killed may have stored it already.
-        if not self._has_ended and not self._append(end, wait_s):
+        # A predecessor that was killed may have stored it already; a pause is over only when there is sound.
+        is_told = self._is_paused if reason == "paused" and end.next_number else self._has_ended
+        if not is_told and not self._append(end, wait_s):
             return False
         self._has_ended = True
+        self._is_paused = self._is_paused or reason == "paused"
+        self._has_begun = False
         self._out.send(end)
         return True
 
-    def lose(self) -> None:
-        number = self._writer.next_number
-        if number:
-            self._append(AudioGap(from_number=number, to_number=number, reason="device-lost"), 0)
+    def lose(self, number: int) -> None:
+        begins = self._writer.next_number
+        if not begins:
+            return
+        if self._is_paused and number > begins:
+            if not self._append(AudioGap(from_number=begins, to_number=number, reason="paused"), 0):
+                return
+            self._is_paused, begins = False, number
+        self._append(AudioGap(from_number=begins, to_number=begins, reason="device-lost"), 0)
 
     def close(self, *, hurried: bool = False) -> None:  # noqa: ARG002  # it never takes long
         if self._closing.is_set():
@@ -217,7 +238,10 @@ class Journalled:
                 )
 
 
-def _ends(folder: Folder, next_number: int) -> bool:
-    """Say whether the journal's last word is that the sound was over."""
+def last_word(folder: Folder, next_number: int) -> AudioRecord | None:
+    """Give what stands in the journal behind its last frame: why no more came, if anybody said so."""
+    last = None
     with AudioReader(folder).cursor(next_number) as cursor:
-        return isinstance(cursor.next(), AudioEnd)
+        while record := cursor.next():
+            last = record
+    return last

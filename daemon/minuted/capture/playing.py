@@ -1,11 +1,11 @@
 """One playing of a recording: where it lies in the numbers, and how far a killed process got with it."""
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from minuted.capture import notes
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 
@@ -36,7 +36,7 @@ def begin(folder: Path, run: str, recording: str, next_number: int, now_ms: int)
         return replace(begun, from_number=max(begun.first_number, next_number))
     playing = playing_anew(now_ms, next_number)
     if run:
-        _store(
+        notes.store(
             note,
             {
                 "run": run,
@@ -67,18 +67,3 @@ def _read(note: Path, run: str, recording: str) -> Playing | None:
         # A note is whole or not there: this is no note of this run.
         return None
     return Playing(started_at_ms=started_at_ms, first_number=first_number, from_number=first_number)
-
-
-def _store(note: Path, values: dict[str, Any]) -> None:
-    """Write a file whole, or not at all, and see it on the disk."""
-    new = note.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
-        json.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(note)
-    descriptor = os.open(note.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -117,6 +117,7 @@ class Player:
         self.name = recording.name
         self.missing = ""
         self.overflows = 0
+        self.doubt = ""
         self._recording = recording
         self._paced = pace == "real-time"
         self._clock = clock

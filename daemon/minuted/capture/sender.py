@@ -8,14 +8,15 @@ from typing import Any, Final, Literal, Protocol
 
 import structlog
 
-from minuted.capture.backlog import Backlog
+from minuted.capture.backlog import Backlog, Item
 from minuted.capture.framing import level_dbfs
 from minuted.capture.microphone import MicrophoneError
 from minuted.capture.outlets import JournalFailedError, Outlet, Reason
-from minuted.messages import FRAME_MS, AudioFrame
+from minuted.capture.pause import Pause
+from minuted.messages import FRAME_MS, AudioEnd, AudioFrame
 from minuted.runtime import notify, pulse
 
-TICK_S: Final = 0.25
+TICK_S: Final = 0.1
 """How long one wait may take, and so how late a stop or a stall is noticed."""
 LEVEL_FRAMES: Final = 1000 // FRAME_MS
 WAITING_S: Final = 1.0
@@ -30,6 +31,10 @@ READER_S_MAX: Final = 1.0
 """How long the reading thread may take to notice the end, or a failed journal to close."""
 TELL_EVERY_S: Final = 1.0
 """Losses are logged no more often."""
+LOST: Final = 75
+"""The exit status when the device is lost: try again (EX_TEMPFAIL), for nothing here has crashed."""
+LET_GO_S_MAX: Final = 1.0
+"""How long a device may take to close for a pause; then the process ends, which closes it."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,16 +48,29 @@ class Source(Protocol):
     overflows: int
     """How often sound was lost before it reached us."""
 
-    def run(self, put: Callable[[AudioFrame], bool], stop: threading.Event) -> None: ...
+    @property
+    def doubt(self) -> str:
+        """Why what is heard may be nothing, in one line."""
+
+    def run(self, put: Callable[[Item], bool], stop: threading.Event) -> None: ...
     def fault(self, now_s: float) -> str: ...
     def status(self) -> dict[str, Any]: ...
 
 
 class Sender:
-    """A source's way to its outlet: one thread makes frames, the caller of `run` sends them."""
+    """A source's way to its outlet: one thread makes frames, the caller of `run` sends them.
+
+    In a pause that thread has closed the source and waits; what was heard before still leaves.
+    """
 
     def __init__(
-        self, source: Source, backlog: Backlog, outlet: Outlet, stop: threading.Event, stop_timeout_s: float
+        self,
+        source: Source,
+        backlog: Backlog,
+        outlet: Outlet,
+        stop: threading.Event,
+        stop_timeout_s: float,
+        pause: Pause,
     ) -> None:
         self.is_stuck = False
         """A thread is left that may never end."""
@@ -61,6 +79,15 @@ class Sender:
         self._outlet = outlet
         self._stop = stop
         self._stop_timeout_s = stop_timeout_s
+        self._pause = pause
+        self._halt = threading.Event()
+        """Set while the source is to stop, for good or for a pause."""
+        self._rests = threading.Event()
+        """The source is closed for a pause."""
+        self._has_resumed = False
+        """A pause is over, and nothing has been heard since."""
+        self._asked_s: float | None = None
+        self._put_number = 0
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._error: Exception | None = None
         self._recent: deque[bytes] = deque(maxlen=LEVEL_FRAMES)
@@ -80,6 +107,8 @@ class Sender:
             "state": self._state(time.monotonic()),
             "source": self._source.name,
             "reason": self._trouble(),
+            "paused": self._pause.is_on and self._rests.is_set(),
+            "paused_until_ms": self._pause.until_ms,
             "frames": self._sent,
             "next_number": self._next_number,
             "queued": len(self._backlog),
@@ -104,15 +133,14 @@ class Sender:
 
     def _run(self) -> int:
         self._reader.start()
-        frame: AudioFrame | None = None
+        frame: Item | None = None
         while not self._is_over(time.monotonic()):
             if frame is None:
                 frame = self._backlog.take(TICK_S)
             if frame is None:
                 if self._backlog.is_drained:
                     break
-            elif self._outlet.take(frame, TICK_S):
-                self._note_sent(frame)
+            elif self._hand_on(frame):
                 frame = None
         left = len(self._backlog) + (frame is not None)
         if self._ending != "lost":
@@ -127,17 +155,62 @@ class Sender:
             dropped=self._backlog.dropped,
             **self._outlet.status(),
         )
+        if self._ending == "lost" and self._sent:
+            return LOST
         return 1 if self._failed or not is_whole else 0
 
     def _read(self) -> None:
         try:
-            self._source.run(self._put, self._stop)
+            while True:
+                if not self._pause.is_on:
+                    self._source.run(self._put, self._halt)
+                if self._is_ending or not self._pause.is_possible:
+                    return
+                self._rest()
+                if self._is_ending:
+                    return
         except Exception as error:  # it is the other thread that acts on it
             self._error = error
 
-    def _put(self, frame: AudioFrame) -> bool:
-        self._recent.append(frame.pcm)
+    @property
+    def _is_ending(self) -> bool:
+        return bool(self._ending) or self._stop.is_set()
+
+    def _put(self, frame: Item) -> bool:
+        # What was heard in part after somebody asked for a pause is not kept at all.
+        if self._pause.is_on:
+            return False
+        if isinstance(frame, AudioFrame):
+            self._recent.append(frame.pcm)
+            self._put_number = frame.number + 1
+            self._has_resumed = False
         return self._backlog.put(frame)
+
+    def _rest(self) -> None:
+        """Wait for a pause to be over; the source is closed."""
+        self._recent.clear()
+        self._backlog.put(AudioEnd(next_number=self._put_number, reason="paused"))
+        self._rests.set()
+        log.info("paused", until_ms=self._pause.until_ms)
+        while self._pause.is_on and not self._is_ending:
+            self._pause.wait(TICK_S)
+        # Whoever ends it says so first and halts then.
+        self._halt.clear()
+        if self._is_ending:
+            return
+        self._pause.tidy()
+        log.info("resumed")
+        self._has_resumed = True
+        self._rests.clear()
+
+    def _hand_on(self, item: Item) -> bool:
+        if isinstance(item, AudioEnd):
+            return self._outlet.finish("paused", TICK_S)
+        if not self._outlet.take(item, TICK_S):
+            return False
+        if isinstance(item, AudioFrame):
+            self._note_sent(item)
+        return True
 
     def _note_sent(self, frame: AudioFrame) -> None:
         self._sent += 1
@@ -151,6 +224,7 @@ class Sender:
         pulse.beat()
         self._outlet.check()
         if not self._ending:
+            self._look_at_pause(now_s)
             self._look_for_end(now_s)
         elif self._deadline_s is None and self._stop.is_set():
             self._deadline_s = now_s + self._stop_timeout_s
@@ -158,6 +232,16 @@ class Sender:
             self._deadline_s = min(self._deadline_s, now_s + NO_ROOM_FLUSH_S_MAX)
         self._tell(now_s)
         return self._deadline_s is not None and now_s > self._deadline_s
+
+    def _look_at_pause(self, now_s: float) -> None:
+        if self._has_resumed and self._source.missing and not len(self._backlog):
+            self._has_resumed = False
+            self._outlet.lose(_number_now())
+        if not self._pause.is_on or self._rests.is_set():
+            self._asked_s = None
+            return
+        self._halt.set()
+        self._asked_s = self._asked_s or now_s
 
     def _look_for_end(self, now_s: float) -> None:
         if self._stop.is_set():
@@ -168,7 +252,10 @@ class Sender:
             is_lost = isinstance(self._error, MicrophoneError)
             deadline_s = now_s + self._flush_s_max(LOST_FLUSH_S_MAX) if is_lost else None
             self._end("lost" if is_lost else "drained", deadline_s)
-        elif fault := self._source.fault(now_s):
+        elif self._asked_s and now_s - self._asked_s > LET_GO_S_MAX:
+            self._fail("the device does not close for a pause")
+            self._end("lost", now_s + self._flush_s_max(LOST_FLUSH_S_MAX))
+        elif not self._rests.is_set() and (fault := self._source.fault(now_s)):
             self._fail(fault)
             self._end("lost", now_s + self._flush_s_max(LOST_FLUSH_S_MAX))
 
@@ -178,6 +265,7 @@ class Sender:
     def _end(self, ending: Literal["drained", "stopped", "lost"], deadline_s: float | None) -> None:
         self._ending = ending
         self._deadline_s = deadline_s
+        self._halt.set()
         self._backlog.end()
 
     def _fail(self, reason: str) -> None:
@@ -214,7 +302,7 @@ class Sender:
             reason = self._outlet.trouble or "nobody took them"
             log.error("frames_abandoned", count=left, reason=reason, intentional=False)
         elif self._ending == "lost":
-            self._outlet.lose()
+            self._outlet.lose(_number_now())
         elif not self._send_end():
             left = 1
         closing = self._begin_closing()
@@ -237,16 +325,24 @@ class Sender:
         return True
 
     def _trouble(self) -> str:
-        return self._source.missing or self._outlet.trouble
+        return self._pause.text or self._source.missing or self._outlet.trouble or self._source.doubt
 
     def _state(self, now_s: float) -> str:
         if self._outlet.trouble:
             return "disk-full"
         if self._ending:
             return "draining"
+        if self._pause.is_on:
+            return "paused" if self._rests.is_set() else "pausing"
         if self._source.missing:
             return "no-device"
         if not self._recent:
             return "starting"
         waits = len(self._backlog) > 0 and now_s - self._sent_s > WAITING_S
-        return "waiting" if waits else "hearing"
+        if waits:
+            return "waiting"
+        return "silent" if self._source.doubt else "hearing"
+
+
+def _number_now() -> int:
+    return time.time_ns() // (FRAME_MS * 1_000_000)

@@ -17,6 +17,9 @@ RECORDS_MAX: Final = 1000
 """Taken in at once; the loop has other things to do in between."""
 UNPACED_FRAMES_MAX: Final = 1200
 """In memory, an unpaced recording waits in capture beyond this: a minute."""
+PAUSED: Final = "paused"
+DRIFT: Final = "drift"
+"""The reason of a jump in the numbers where no sound is missing."""
 
 
 class Frames(Protocol):
@@ -37,7 +40,9 @@ class Intake:
     def __init__(self, state: dict[str, Any] | None) -> None:
         """Go on from what `to_state` gave another process."""
         self.next_number: int = state["next_number"] if state else -1
-        """The number after the newest frame; -1 before the first."""
+        """The number after the newest frame or gap; -1 before the first."""
+        self.sound_before: int = state.get("sound_before", self.next_number) if state else -1
+        """The number after the newest frame that has sound; what follows is a hole that goes on."""
         self.has_ended: bool = state["has_ended"] if state else True
         """Capture has said that no more will come for now."""
         self.stretches = Stretches(state["stretches"] if state else (), self.next_number)
@@ -45,13 +50,15 @@ class Intake:
         """There is more to be taken in than was taken."""
         self.is_recording = False
         self.is_paced = True
-        self._reason = ""
+        self._reason: str = state.get("reason", "") if state else ""
 
     def to_state(self) -> dict[str, Any]:
         """Give what another process must know, to go on without declaring a hole twice."""
         return {
             "next_number": self.next_number,
+            "sound_before": self.sound_before,
             "has_ended": self.has_ended,
+            "reason": self._reason,
             "stretches": self.stretches.to_state(),
         }
 
@@ -83,18 +90,28 @@ class Intake:
         """The oldest frame that can still be read."""
         raise NotImplementedError
 
+    @property
+    def is_paused(self) -> bool:
+        """Capture has said that it was asked not to listen."""
+        return self.has_ended and self._reason == PAUSED
+
+    def _end(self, end: AudioEnd) -> None:
+        """Take capture's word that no more will come for now; a pause is to be told of, once it is over."""
+        self.has_ended = True
+        self._reason = PAUSED if end.reason == PAUSED else ""
+
     def _come(self, frame: AudioFrame) -> Hole | None:
         """Count a frame as the next; a jump is a hole."""
         hole = None
         if 0 <= self.next_number < frame.number:
-            reason = "" if self.has_ended else self._why_missing(self.next_number)
+            reason = self._reason if self.has_ended else self._why_missing(self.next_number)
             hole = Hole(self.next_number, frame.number, reason)
         # A recording that has come to its end and begins again is another one, be the numbers as they may.
         self.stretches.received(frame, anew=self.has_ended)
         self.has_ended, self._reason = False, ""
         self.is_recording = frame.source != "microphone"
         self.is_paced = frame.paced
-        self.next_number = frame.number + 1
+        self.next_number = self.sound_before = frame.number + 1
         return hole
 
     def _skip(self, gap: AudioGap) -> Hole | None:
@@ -104,7 +121,7 @@ class Intake:
             self._reason = gap.reason
             return None
         self.next_number = gap.to_number
-        return Hole(begins, gap.to_number, gap.reason)
+        return Hole(begins, gap.to_number, "" if gap.reason == DRIFT else gap.reason)
 
     def _why_missing(self, number: int) -> str:  # noqa: ARG002  # its kinds look at it
         """Say why the sound from `number` on is not there."""
@@ -139,7 +156,7 @@ class JournalIntake(Intake):
                 self.has_more = False
                 return holes
             if isinstance(record, AudioEnd):
-                self.has_ended = True
+                self._end(record)
             elif hole := self._skip(record) if isinstance(record, AudioGap) else self._come(record):
                 holes.append(hole)
         self.has_more = True
@@ -205,7 +222,11 @@ class MemoryIntake(Intake):
                 self.has_more = False
                 return holes
             if isinstance(message, AudioEnd):
-                self.has_ended = True
+                self._end(message)
+                continue
+            if isinstance(message, AudioGap):
+                if gap := self._skip(self._shifted(message)):
+                    holes.append(gap)
                 continue
             frame = self._numbered(message)
             if hole := self._come(frame):
@@ -243,6 +264,10 @@ class MemoryIntake(Intake):
         if (number := frame.number + self._shift) < self.next_number:
             self._shift += self.next_number - number
         return replace(frame, number=frame.number + self._shift) if self._shift else frame
+
+    def _shifted(self, gap: AudioGap) -> AudioGap:
+        from_number, to_number = gap.from_number + self._shift, gap.to_number + self._shift
+        return replace(gap, from_number=from_number, to_number=to_number)
 
 
 class _MemoryFrames:

@@ -178,7 +178,7 @@ class Lanes:
             self._forget(self._next)
         live, unheard = self.live, self._marks.live
         is_heard = unheard is None or self._minutes.is_heard(unheard)
-        if live and live.turns and (is_heard or live.sent_before >= self._intake.next_number):
+        if live and live.turns and (is_heard or live.sent_before >= self._intake.sound_before):
             live.terminate()
         return is_heard and not self._lanes and not self._marks.behind
 

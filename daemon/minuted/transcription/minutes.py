@@ -176,7 +176,8 @@ class Minutes:
         """A session ended in order: all it was sent has been heard."""
         if lane.is_muted:
             return
-        self.marks.move(lane.range_id, lane.sent_before, ())
+        had_all = lane.is_live and lane.sent_before >= self._intake.sound_before
+        self.marks.move(lane.range_id, self._intake.next_number if had_all else lane.sent_before, ())
         if lane.has_sent_all:
             self.marks.finish(lane.range_id)
         self.keep(always=True)

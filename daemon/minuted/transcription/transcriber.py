@@ -60,6 +60,9 @@ class Transcriber:
         self._poller_full = Poller(publisher.turns, publisher.replay, self._wakeup)
         self._drain = threading.Event()
         self._drained = threading.Event()
+        self._was_paused = intake.is_paused
+        self._rests = False
+        """Paused, with all that was heard before it safe and no session open."""
         self._endpoint = threading.Event()
         self._leave = threading.Event()
         self._last_sound_s = time.monotonic()
@@ -92,9 +95,8 @@ class Transcriber:
         live, now_s = lanes.live, time.monotonic()
         began_s = live.began_s if live else None
         sockets = (self._frames, self._publisher.turns, self._publisher.replay)
-        state = "drained" if self._drained.is_set() else "draining" if self._drain.is_set() else lanes.state
         return {
-            "state": state,
+            "state": self._state,
             "service": self._settings.service,
             "session_id": live.session.session_id if live else "",
             "session_s": round(now_s - began_s, 1) if began_s else 0.0,
@@ -118,6 +120,12 @@ class Transcriber:
             "epoch": journal.epoch,
             "last_seq": journal.last_seq,
         }
+
+    @property
+    def _state(self) -> str:
+        if self._drain.is_set():
+            return "drained" if self._drained.is_set() else "draining"
+        return "paused" if self._rests else self._lanes.state
 
     @property
     def _unsent_ms(self) -> int:
@@ -197,11 +205,23 @@ class Transcriber:
             self._endpoint.clear()
             self._lanes.force_endpoint()
         self._lanes.send(now_s)
+        self._heed_pause()
         if self._drain.is_set():
             self._finish(now_s)
-        else:
+        elif not self._intake.is_paused:
             self._lanes.hand_over(now_s)
         self._minutes.keep()
+
+    def _heed_pause(self) -> None:
+        """In a pause, end the sessions once they have had what was heard before: open, they cost money."""
+        is_paused = self._intake.is_paused
+        self._rests = is_paused and not self._intake.has_more and self._lanes.finish()
+        if is_paused != self._was_paused:
+            self._was_paused = is_paused
+            log.info("paused" if is_paused else "resumed")
+            self._minutes.tell("paused" if is_paused else "resumed")
+            # Who comes after us must know why there is no sound.
+            self._minutes.store()
 
     def _finish(self, now_s: float) -> None:
         """When asked to drain: terminate once all is sent, and say so once all is safe."""

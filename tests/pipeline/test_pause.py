@@ -1,0 +1,98 @@
+"""A pause through the whole line: microphone, sessions, minutes, and every restart in between."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capture.virtual_microphone import VirtualMicrophones
+from simulator import Service
+from simulator.coded import Recording, compose
+
+CONFIG = """
+[capture]
+device = "ceiling"
+[engine]
+service = "assemblyai"
+url = "@url"
+[sinks.file_log]
+path = "@output/turns.jsonl"
+"""
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def microphones(runtime_dir: Path) -> Iterator[VirtualMicrophones]:
+    (runtime_dir / "sound").mkdir()
+    made = VirtualMicrophones(runtime_dir / "sound", "ceiling")
+    yield made
+    made.stop()
+
+
+def wait_for(come: Callable[[], object]) -> None:
+    until_s = time.monotonic() + WAIT_S
+    while not come():
+        assert time.monotonic() < until_s, "it does not come"
+        time.sleep(0.02)
+
+
+def pcm_of(recording: Recording) -> bytes:
+    return b"".join(recording.frames())
+
+
+def loud_parts(recording: Recording) -> Iterator[bytes]:
+    samples = np.frombuffer(pcm_of(recording), "<i2")
+    for at in range(0, len(samples) - 160, 160):
+        if np.abs(samples[at : at + 160]).max() > 500:
+            yield samples[at : at + 160].tobytes()
+
+
+@pytest.mark.parametrize("audio", ["disk", "memory"])
+def test_a_pause_is_kept_from_everybody_and_told_to_everybody(
+    make_daemon: Callable, microphones: VirtualMicrophones, audio: str
+) -> None:
+    """No word of it reaches the disk or the service; its hole and its reason reach the sinks."""
+    said = [compose(1, first_number=number, seed=number) for number in (1, 100, 200)]
+    environment = {**microphones.environment, "ASSEMBLYAI_API_KEY": "a-key"}
+    with Service() as service:
+        config = CONFIG.replace("@url", service.url) + f'[journal]\naudio = "{audio}"\n'
+        daemon = make_daemon(config).start(**environment)
+        wait_for(lambda: daemon.status().get("stages", {}).get("capture", {}).get("frames"))
+        microphones.speak("ceiling", pcm_of(said[0]))
+        wait_for(lambda: daemon.turns)
+        assert daemon.ask("pause", "--for", "2h").stdout.startswith("paused until ")
+
+        wait_for(lambda: daemon.status()["stages"]["transcription"]["state"] == "paused")
+        capture = daemon.status()["stages"]["capture"]
+        assert capture["state"] == "paused"
+        assert capture["reason"].startswith("paused until ")
+        assert capture["status"].startswith("paused until ")
+        assert "paused until " in daemon.ask("status").stdout
+        assert all(session.close_code is not None for session in service.sessions)
+        many = len(service.sessions)
+        microphones.speak("ceiling", pcm_of(said[1]))
+
+        assert daemon.stop() == 0
+        daemon.start(**environment)
+        wait_for(lambda: daemon.status().get("stages", {}).get("capture", {}).get("paused"))
+        microphones.speak("ceiling", pcm_of(said[1]))
+        assert len(service.sessions) == many
+        assert daemon.ask("resume").stdout == "resumed\n"
+
+        wait_for(lambda: daemon.status()["stages"]["capture"]["frames"])
+        microphones.speak("ceiling", pcm_of(said[2]))
+        wait_for(lambda: said[2].words[0].text in json.dumps(daemon.turns))
+        wait_for(lambda: any(record["type"] == "gap" for record in daemon.turns))
+        assert daemon.stop() == 0
+        sent = b"".join(bytes(session.pcm) for session in service.sessions)
+    kept = b"".join(file.read_bytes() for file in daemon.output.rglob("*") if file.is_file())
+    for part in loud_parts(said[1]):
+        assert part not in sent
+        assert part not in kept
+    (gap,) = [record for record in daemon.turns if record["type"] == "gap"]
+    assert gap["reason"] == "paused"
+    lengths_ms = 2 * said[1].duration_ms
+    assert gap["end_ms"] - gap["start_ms"] > lengths_ms
