@@ -133,6 +133,11 @@ class Box:
             time.sleep(POLL_S)
 
     @property
+    def root(self) -> Path:
+        """Its files, as this machine may read and write them."""
+        return Path(f"/proc/{self._pid}/root")
+
+    @property
     def _pid(self) -> int:
         """systemd's process id as this machine sees it; 0 before it is there."""
         assert self._unshare is not None, "the box is not started"
