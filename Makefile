@@ -44,9 +44,12 @@ benches: $(READY)  ## Measure; one line of JSON each.
 sample: $(READY)  ## Write deploy/minuted.toml anew from config.py.
 	$(BIN)/python -m minuted.config > deploy/minuted.toml
 
-constraints: $(READY)  ## Write deploy/constraints.txt anew from pyproject.toml.
+constraints: $(READY)  ## Write deploy/constraints.txt and requirements.txt anew from pyproject.toml.
 	$(BIN)/python deploy/constraints.py > deploy/constraints.txt.new
 	mv deploy/constraints.txt.new deploy/constraints.txt
+	$(BIN)/pip install --quiet --require-hashes -r deploy/constraints.txt
+	$(BIN)/python deploy/requirements.py > deploy/requirements.txt.new
+	mv deploy/requirements.txt.new deploy/requirements.txt
 
 packages:  # Name the Debian packages the tests need.
 	@echo $(DEBIAN)
