@@ -31,7 +31,9 @@ def main() -> int:
     logs.set_up("supervisor", "attic")
     bus.lock(settings.runtime_dir / "minuted.lock", str(settings.runtime_dir))
     try:
-        outcome = Supervisor(settings, stages, **spec.get("bounds", {})).run()
+        outcome = Supervisor(
+            settings, "", lambda: (settings, ""), lambda _: stages, **spec.get("bounds", {})
+        ).run()
         status, reason = outcome.status, outcome.reason
     except ConfigError as error:
         status, reason = 78, str(error)

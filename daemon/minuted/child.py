@@ -9,11 +9,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Literal
 
-from .config import KEY_NAME, RUN_NAME, SERVICE_NAME
+from .config import ACCEPTED_NAME, KEY_NAME, RUN_NAME, SERVICE_NAME
 from .restarts import History, Kind, wait_s
-from .runtime.signals import PARENT
+from .runtime.signals import LEAVE, PARENT
 
 State = Literal["waiting", "starting", "ready", "backoff", "failed to load", "failed", "stopping", "stopped"]
 """Waiting: not its turn yet. Backoff, failed to load: started again soon. Failed: not started again."""
@@ -47,6 +48,10 @@ class Child:
         self.changed_s = time.monotonic()
         """When its state changed, on the monotonic clock."""
         self.next_start_s = 0.0
+        self.retiring: Literal["", "restart", "remove"] = ""
+        """What follows the end that it was asked for while all others go on."""
+        self.retire_by_s = 0.0
+        self._killed_for = ""
         self._since_ms = _now_ms()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -73,6 +78,7 @@ class Child:
         self.starts += 1
         self.status = ""
         self.is_at_work = False
+        self._killed_for = ""
         self._process = subprocess.Popen(
             self.command,
             env=environment,
@@ -101,13 +107,29 @@ class Child:
         self._process = None
         self.exit_status = exit_status
         if exit_status <= 0 or not self.status:
-            self.status = describe_end(exit_status)
+            self.status = self._killed_for or describe_end(exit_status)
 
     def rest(self, now_s: float, chance: float, wait_s_max: float) -> None:
         """Wait, before another start, as long as its history asks for."""
         self.trouble = self.status
         self.next_start_s = now_s + wait_s(self.history.failures, chance, wait_s_max)
         self.become("failed to load" if self.status.startswith(FAILED_TO_LOAD) else "backoff")
+
+    def retire(self, then: Literal["restart", "remove"], by_s: float) -> None:
+        """Ask it to finish in order while the others go on; what is between two starts is over at once."""
+        self.retiring, self.retire_by_s = then, by_s
+        if self._process is None:
+            self.succeed()
+            return
+        self.become("stopping")
+        with suppress(ProcessLookupError):
+            self._process.send_signal(LEAVE if self.name == "transcription" else signal.SIGTERM)
+
+    def succeed(self) -> None:
+        """Begin anew, without a past, after it has retired."""
+        self.retiring = "" if self.retiring == "restart" else self.retiring
+        self.history, self.trouble = History(), ""
+        self.become("stopped" if self.retiring else "waiting")
 
     def stop(self) -> None:
         """Ask it to finish; what is between two starts is stopped at once."""
@@ -119,8 +141,20 @@ class Child:
         with suppress(ProcessLookupError):
             self._process.terminate()
 
-    def kill(self) -> None:
-        """End it and all it started."""
+    @property
+    def has_told_why(self) -> bool:
+        """Whether it ended by itself with a word of why: it is no use waiting for its first time ready."""
+        return (
+            self.state == "backoff" and (self.exit_status or 0) > 0 and not self.trouble.startswith("exit ")
+        )
+
+    @property
+    def is_killed(self) -> bool:
+        return bool(self._killed_for)
+
+    def kill(self, why: str = "") -> None:
+        """End it and all it started; `why` is told of it then."""
+        self._killed_for = self._killed_for or why
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -133,6 +167,7 @@ class Child:
             "restarts": self.restarts,
             "since_ms": self._since_ms,
             "status": self.status,
+            "trouble": self.trouble,
             "exit_status": self.exit_status,
         }
 
@@ -195,8 +230,12 @@ def environment(
     service: str,
     engine_key: str,
     run: str,
+    accepted: Path,
 ) -> dict[str, str]:
-    """Give a process its environment: nobody gets a key that is not theirs."""
+    """Give a process its environment: nobody gets a key that is not theirs.
+
+    `accepted` is the configuration it reads, whatever has become of the file itself.
+    """
     ours = dict(base)
     for name in ("WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "MINUTED_ENGINE_KEY"):
         ours.pop(name, None)
@@ -207,6 +246,7 @@ def environment(
     # Without the key, a process could not tell which service was meant.
     ours[SERVICE_NAME] = service
     ours[RUN_NAME] = run
+    ours[ACCEPTED_NAME] = str(accepted)
     ours[PARENT] = str(supervisor_pid)
     ours["NOTIFY_SOCKET"] = notices
     return ours

@@ -67,28 +67,34 @@ def _report(reason: str, status: int) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
-    from .config import load
+    return _read(arguments, arguments.config)[0]
 
-    settings = load(arguments.config)
+
+def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings", str]:
+    """Give the settings a command asks for, and the text they were made of."""
+    from . import config
+
+    path, text = config.read(path)
+    settings = config.named(text, path)
     recording = getattr(arguments, "input", None)
     pace = getattr(arguments, "pace", None)
     if recording or pace:
         # Absolute: a file may be called "microphone".
         source = recording.absolute() if recording else Path(settings.capture.source)
         settings = settings.with_recording(source, pace)
-    return settings
+    return settings, text
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from . import check, supervisor
     from .runtime import logs
 
-    settings = _settings(arguments)
+    settings, text = _read(arguments, arguments.config)
     check.prepare(settings)
     log = settings.state_dir / "minuted.log" if arguments.watch else None
     with _captions(log, arguments.config) if log else contextlib.nullcontext():
         logs.set_up("supervisor", settings.room)
-        outcome = supervisor.supervise(settings)
+        outcome = supervisor.supervise(settings, text, lambda: _read(arguments, settings.path))
     if outcome.status:
         more = f" (the log is {log})" if log else ""
         print(f"minuted: {outcome.reason}{more}", file=sys.stderr, flush=True)
@@ -190,7 +196,8 @@ def _sinks(arguments: argparse.Namespace) -> int:
     from .delivery import discovery
 
     _quiet_logs()
-    rows = discovery.survey(_settings(arguments), load_modules=True)
+    settings, names = _settings(arguments), set(arguments.names)
+    rows = [row for row in discovery.survey(settings, load_modules=True) if not names or row.name in names]
     if not rows:
         print("no sinks found")
         return DONE
@@ -202,14 +209,20 @@ def _sinks(arguments: argparse.Namespace) -> int:
             default = "must be set" if option.default is None else f"default {option.default}"
             doc = f"  {option.doc.splitlines()[0]}" if option.doc else ""
             print(f"    {option.name}: {option.type}, {default}{doc}")
-    return DONE
+    wrong = [
+        f"[sinks.{row.name}]: {row.reason}" for row in rows if row.state in ("bad config", "failed to load")
+    ]
+    wrong += [f"there is no sink called {name}" for name in sorted(names - {row.name for row in rows})]
+    return _report("; ".join(wrong), BAD_CONFIGURATION) if names and wrong else DONE
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from . import status
+    from . import status, summary
 
     settings = _settings(arguments)
     found = status.collect(settings)
+    if "summary" not in found:
+        found["summary"] = summary.summary(settings.room, found["state"], found["stages"], status.now_ms())
     if arguments.json:
         print(json.dumps(found, ensure_ascii=False))
     if not found["stages"]:
@@ -218,6 +231,21 @@ def _status(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print(status.table(found, status.now_ms()))
     return DONE
+
+
+def _reload(arguments: argparse.Namespace) -> int:
+    from . import reloading, status
+
+    settings = _settings(arguments)
+    try:
+        result = reloading.ask_for(settings)
+    except TimeoutError:
+        print(status.absence(settings), file=sys.stderr)
+        return FAILED
+    except ValueError as error:
+        return _report(str(error), FAILED)
+    print(result.text if result.state == "done" else f"refused: {result.text}")
+    return DONE if result.state == "done" else FAILED
 
 
 def _watch(arguments: argparse.Namespace) -> int:
@@ -286,6 +314,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "devices": _devices,
     "sinks": _sinks,
     "status": _status,
+    "reload": _reload,
     "watch": _watch,
     "endpoint": _endpoint,
     "dead-letters": _dead_letters,

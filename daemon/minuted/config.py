@@ -33,6 +33,8 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 SERVICE_NAME: Final = "MINUTED_SERVICE"
 """The environment's name for the service a supervisor has decided on: its children see no key."""
+ACCEPTED_NAME: Final = "MINUTED_ACCEPTED"
+"""The environment's name for the copy of the configuration that a run goes by, whatever is in the file."""
 RUN_NAME: Final = "MINUTED_RUN"
 """The environment's name for the run a supervisor's processes belong to: its recording is played once."""
 BUNDLED_SINKS: Final = next(
@@ -229,19 +231,34 @@ def load(path: Path | None = None) -> Settings:
 
     Raises ConfigError for a file that cannot be read or says something wrong.
     """
-    if path is None:
+    path, text = read(path)
+    return named(text, path)
+
+
+def read(path: Path | None = None) -> tuple[Path | None, str]:
+    """Give the configuration's file and its text; none and "" where there is none. Raises ConfigError.
+
+    In a supervisor's process the text is the one that the supervisor has accepted.
+    """
+    accepted = os.environ.get(ACCEPTED_NAME)
+    if path is None and not accepted:
         path = next((place for place in PLACES if place.is_file()), None)
-    if path is None:
-        return Settings()
+    source = Path(accepted) if accepted else path
+    if source is None:
+        return None, ""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path, source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+        raise ConfigError(f"{source}: cannot be read: {reason}") from None
+
+
+def named(text: str, path: Path | None) -> Settings:
+    """Turn a file's text into settings. Raises ConfigError, with the file's name."""
     try:
         return parse(text, path)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {error}" if path else str(error)) from None
 
 
 def parse(text: str, path: Path | None = None) -> Settings:

@@ -15,6 +15,7 @@ import structlog
 from .bus import Replier, request
 from .config import Settings
 from .messages import MalformedMessageError
+from .runtime import pulse
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -25,7 +26,7 @@ class ControlServer:
     """Answers requests on a thread of its own until closed.
 
     `handlers` maps an op to a function of the request; it is called on that thread and must not
-    wait. A "status" handler's map is completed with the process's pid and uptime.
+    wait. A "status" handler's map is completed with the process's pid, uptime and its main loop's last turn.
     """
 
     def __init__(self, endpoint: str, handlers: dict[str, Handler]) -> None:
@@ -61,7 +62,10 @@ class ControlServer:
         answer = handler(question)
         if op == "status":
             uptime_s = round(time.monotonic() - self._started_s, 1)
-            answer = {"pid": os.getpid(), "uptime_s": uptime_s, **answer}
+            own = {"pid": os.getpid(), "uptime_s": uptime_s}
+            if (age_s := pulse.age_s()) is not None:
+                own["loop_age_s"] = round(age_s, 2)
+            answer = {**own, **answer}
         return {"ok": True, **answer}
 
 

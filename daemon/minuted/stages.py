@@ -1,9 +1,7 @@
-"""The processes of a run: which there are, how each is started, and how they are in one line."""
+"""The processes of a run: which there are, and how each is started."""
 
 import sys
-from collections.abc import Sequence
 
-from .child import Child
 from .config import Settings
 from .restarts import Kind
 
@@ -36,24 +34,3 @@ def kind_of(stage: str, settings: Settings) -> Kind:
     if stage == "capture" and is_recording(settings):
         return Kind.RESUMABLE if settings.journal.audio == "disk" else Kind.RECORDING
     return Kind.CORE
-
-
-def summary(room: str, state: str, children: Sequence[Child]) -> str:
-    """Say in one line how the room is."""
-    if state == "running":
-        return f"{room}: running, {len(children)} processes"
-    if state in ("stopping", "stopped"):
-        left = [child.name for child in children if child.is_up]
-        return f"{room}: stopping" + (f", waiting for {', '.join(left)}" if left else "")
-    if state == "starting":
-        left = [child.name for child in children if child.state != "ready"]
-        return f"{room}: starting {', '.join(left)}"
-    wrong = [f"{child.name} {_trouble(child)}" for child in children if child.state != "ready"]
-    return f"{room}: running, but {'; '.join(wrong)}"
-
-
-def _trouble(child: Child) -> str:
-    reason = child.trouble or child.status
-    if child.state == "starting" and not reason:
-        return "is starting again"
-    return f"is down: {reason}" if reason else f"is {child.state}"

@@ -34,7 +34,7 @@ _UNWELL: Final = ("starting", "backoff", "failed", "failed to load", "not answer
 
 def gather(settings: Settings, stages: Iterable[str], timeout_s: float) -> dict[str, dict[str, Any]]:
     """Ask several stages at once; those that do not answer within `timeout_s` are left out."""
-    asked = [stage for stage in stages if _has_socket(settings, stage)]
+    asked = [stage for stage in stages if has_socket(settings, stage)]
     if not asked:
         return {}
     with ThreadPoolExecutor(min(len(asked), ASKED_AT_ONCE_MAX)) as pool:
@@ -81,7 +81,7 @@ def stage_names(settings: Settings) -> list[str]:
 
 def table(status: Mapping[str, Any], now_ms: int) -> str:
     """Show a status as aligned lines."""
-    lines = [f"{status.get('room', '')}: {status['state']}".removeprefix(": ")]
+    lines = [status.get("summary") or f"{status.get('room', '')}: {status['state']}".removeprefix(": ")]
     rows = [("", "STATE", "PID", "FOR", "RESTARTS", "")]
     for stage, values in status["stages"].items():
         since_ms = values.get("since_ms")
@@ -142,5 +142,5 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _has_socket(settings: Settings, stage: str) -> bool:
+def has_socket(settings: Settings, stage: str) -> bool:
     return Path(settings.control_endpoint(stage).removeprefix("ipc://")).exists()

@@ -76,7 +76,14 @@ def parser(version: str) -> argparse.ArgumentParser:
     )
     _add_input(check)
     add("devices", "list the microphones", "The default one is marked with *.", "minuted devices")
-    add("sinks", "list the sinks and their options", "", "minuted sinks")
+    sinks = add(
+        "sinks",
+        "list the sinks and their options",
+        "Of those that are named, one that would not work makes the exit status 78.",
+        "minuted sinks",
+        "minuted sinks webhook",
+    )
+    sinks.add_argument("names", metavar="NAME", nargs="*", help="only these")
     status = add(
         "status",
         "show how everything is",
@@ -85,6 +92,14 @@ def parser(version: str) -> argparse.ArgumentParser:
         "minuted status --json | jq .stages.transcription.last_seq",
     )
     status.add_argument("--json", action="store_true", help="as one JSON object")
+    add(
+        "reload",
+        "have the configuration read again",
+        "What has changed is started, stopped or restarted, and no sound is lost. A configuration with a "
+        "mistake, or a change that needs a restart, is refused as a whole: everything goes on as it was, "
+        "and the exit status is 1. SIGHUP does the same, except in a terminal, whose end is the run's.",
+        "minuted reload",
+    )
     watch = add(
         "watch",
         "show live captions",

@@ -13,7 +13,7 @@ from minuted.capture.framing import level_dbfs
 from minuted.capture.microphone import MicrophoneError
 from minuted.capture.outlets import JournalFailedError, Outlet, Reason
 from minuted.messages import FRAME_MS, AudioFrame
-from minuted.runtime import notify
+from minuted.runtime import notify, pulse
 
 TICK_S: Final = 0.25
 """How long one wait may take, and so how late a stop or a stall is noticed."""
@@ -148,6 +148,7 @@ class Sender:
 
     def _is_over(self, now_s: float) -> bool:
         """Look after the source, the outlet and the counters; say whether there is no time left."""
+        pulse.beat()
         self._outlet.check()
         if not self._ending:
             self._look_for_end(now_s)

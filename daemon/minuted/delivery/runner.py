@@ -20,7 +20,7 @@ import tenacity
 
 from minuted.journal.cursor import Cursor, CursorFullError, DeadLetter, encoded
 from minuted.messages import Gap, MalformedMessageError, Record, Turn, from_map
-from minuted.runtime import notify
+from minuted.runtime import notify, pulse
 from minuted.runtime.kill_points import reached
 from minuted.sink import Reject, Retry, Sink
 
@@ -249,7 +249,7 @@ class Runner:
             )
         until_s = time.monotonic() + wait_s
         while (left_s := until_s - time.monotonic()) > 0:
-            self._subscription.pump(left_s)
+            self._subscription.pump(min(left_s, IDLE_S))
             if self._heed_stop():
                 break
         return not (self._draining and self._may_give_up(record))
@@ -260,7 +260,8 @@ class Runner:
         return self._give_up_s is not None and time.monotonic() - self._progress_s > self._give_up_s
 
     def _heed_stop(self) -> bool:
-        """Begin to drain when a stop was asked for; True at that moment."""
+        """Begin to drain when a stop was asked for; True at that moment. Called at every turn of a loop."""
+        pulse.beat()
         if self._draining or not self._stop.is_set():
             return False
         self._draining, self._progress_s = True, time.monotonic()

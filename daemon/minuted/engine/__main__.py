@@ -13,12 +13,13 @@ from minuted.config import LOOPBACK, ConfigError, Settings
 from minuted.control import ControlServer
 from minuted.engine.recogniser import Model
 from minuted.engine.server import Server
-from minuted.runtime import notify, signals
+from minuted.runtime import notify, pulse, signals
 
 log = structlog.get_logger(__name__)
 
 CLOSE_S_MAX: Final = 6.0
 """What the open sessions may take to say goodbye."""
+BEAT_S: Final = 0.5
 
 
 def run(settings: Settings) -> int:
@@ -40,6 +41,7 @@ async def _serve(settings: Settings) -> int:
     control = ControlServer(settings.control_endpoint("engine"), {"status": lambda _: server.status()})
     log.info("engine_ready", url=server.url, model=model.name)
     notify.ready(f"ready on {server.url}, {model.name}")
+    beating = asyncio.create_task(_beat())
     try:
         await stopped.wait()
     finally:
@@ -47,8 +49,15 @@ async def _serve(settings: Settings) -> int:
         await asyncio.to_thread(control.close)
         with suppress(TimeoutError):
             await asyncio.wait_for(server.close(), CLOSE_S_MAX)
+        beating.cancel()
         model.close()
     return 0
+
+
+async def _beat() -> None:
+    while True:
+        pulse.beat()
+        await asyncio.sleep(BEAT_S)
 
 
 async def _open(server: Server, settings: Settings) -> None:

@@ -1,10 +1,12 @@
-"""Readiness and status by systemd's notify protocol, to systemd or to our own supervisor alike.
+"""Readiness, life and status by systemd's notify protocol, to systemd or to our own supervisor alike.
 
 Source: sd_notify(3): datagrams of `KEY=value` lines to the unix socket named in NOTIFY_SOCKET.
 """
 
 import os
 import socket
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -22,8 +24,27 @@ def status(text: str) -> None:
     send(STATUS=text)
 
 
-def stopping() -> None:
-    send(STOPPING="1")
+def stopping(timeout_s: float = 0.0) -> None:
+    """Say that the end has begun, and how long it may take where that is known."""
+    send(STOPPING="1", **({"EXTEND_TIMEOUT_USEC": str(round(timeout_s * 1e6))} if timeout_s else {}))
+
+
+def reloading() -> None:
+    """Say that the configuration is read again; `ready` says when that is over."""
+    send(RELOADING="1", MONOTONIC_USEC=str(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000))
+
+
+def alive() -> None:
+    """Say what systemd's watchdog wants to hear."""
+    send(WATCHDOG="1")
+
+
+def watchdog_s(environment: Mapping[str, str]) -> float | None:
+    """Give the time within which systemd wants to hear from this process; None where it does not."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(microseconds) / 1e6 if microseconds.isdecimal() and int(microseconds) else None
 
 
 def send(**values: str) -> None:

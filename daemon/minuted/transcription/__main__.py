@@ -32,6 +32,7 @@ def run(settings: Settings) -> int:
         intake = intake_of(settings, frames, journal)
         transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal), intake)
         stop = signals.stop_event(on_stop=transcriber.wake)
+        signals.on_leave(transcriber.leave)
         control = ControlServer(
             settings.control_endpoint("transcription"),
             {

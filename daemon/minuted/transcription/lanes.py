@@ -160,6 +160,16 @@ class Lanes:
             self._forget(lane)
         self.state, self.failure = "halted", reason
 
+    def leave(self) -> bool:
+        """End all sessions, leaving what they had to say to the next process; True once they are over."""
+        for lane in self.all:
+            if lane.turns is None or lane is self._next:
+                lane.session.abandon()
+                self._forget(lane)
+            elif not lane.is_terminating:
+                self._retire(lane)
+        return not self._lanes
+
     def finish(self) -> bool:
         """End the sessions once they have had all sound; True when all of it has been heard."""
         if self._next is not None:

@@ -21,6 +21,7 @@ from minuted.bus import FramesIn, Poller, Wakeup
 from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
 from minuted.messages import FRAME_MS
+from minuted.runtime import pulse
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
@@ -34,6 +35,8 @@ QUIET_CAPTURE_S: Final = 2.0
 """While draining, capture that has sent nothing for this long will send no end marker either."""
 ROOM_WAIT_S: Final = 5.0
 """With no room on the disk for a turn, how long until the next try."""
+LEAVE_S_MAX: Final = 2.0
+"""How long the sessions may take to end when the process is to be replaced."""
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +61,7 @@ class Transcriber:
         self._drain = threading.Event()
         self._drained = threading.Event()
         self._endpoint = threading.Event()
+        self._leave = threading.Event()
         self._last_sound_s = time.monotonic()
         self._halted_at_s: float | None = None
         self._retention = Retention(settings, publisher.journal)
@@ -67,6 +71,11 @@ class Transcriber:
     def drain(self) -> None:
         """Finish: send what is left, terminate the session, commit the last turns."""
         self._drain.set()
+        self._wakeup.set()
+
+    def leave(self) -> None:
+        """End the sessions and `run`; what has no words yet, the next process hears again."""
+        self._leave.set()
         self._wakeup.set()
 
     def force_endpoint(self) -> None:
@@ -124,11 +133,18 @@ class Transcriber:
         """Work until `stop` is set and everything is drained; False when that took too long.
 
         After `stop_timeout_s` it is given up; at once, when a supervisor has asked for it in vain before.
+        Asked to leave, it does not drain.
         Raises ConfigError when the service refuses a recording's key or parameters for good, and
         OSError or sqlite3.Error when a journal cannot be read or written.
         """
-        give_up_s = float("inf")
+        give_up_s = leave_s = float("inf")
         while not (stop.is_set() and self._drained.is_set()):
+            pulse.beat()
+            if self._leave.is_set() and not stop.is_set():
+                leave_s = min(leave_s, time.monotonic() + LEAVE_S_MAX)
+                if self._lanes.leave() or time.monotonic() >= leave_s:
+                    log.info("left", unheard_s=self._minutes.unheard_s)
+                    return True
             if stop.is_set() and give_up_s == float("inf"):
                 asked_before = self._drain.is_set()
                 give_up_s = time.monotonic() + (0 if asked_before else self._settings.stop_timeout_s)
@@ -173,6 +189,8 @@ class Transcriber:
         self._take_events(now_s)
         for lane in self._lanes.all:
             lane.watch(now_s)
+        if self._leave.is_set():
+            return
         self._lanes.open(now_s)
         if self._endpoint.is_set():
             self._endpoint.clear()

@@ -1,0 +1,177 @@
+"""How a room is, in one line that a person understands."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from .status import duration
+
+Stages = Mapping[str, Mapping[str, Any]]
+
+LAG_SHOWN: Final = 10
+"""A sink that is well may be a few turns behind; from so many on it is worth a word."""
+BEHIND_SHOWN_S: Final = 5.0
+UNREACHABLE: Final = "unreachable"
+NO_MICROPHONE: Final = "no microphone"
+UNPLUGGED: Final = "unplugged"
+PAUSED: Final = "paused"
+HEARD: Final = "heard"
+"""The microphone was there at some time."""
+
+_DOWN: Final = (
+    "waiting",
+    "starting",
+    "backoff",
+    "failed",
+    "failed to load",
+    "not answering",
+    "stopping",
+    "stopped",
+)
+"""The states in which a process can tell nothing of itself."""
+
+
+def summary(
+    room: str,
+    state: str,
+    stages: Stages,
+    now_ms: int,
+    since_ms: Mapping[str, int] | None = None,
+    note: str = "",
+) -> str:
+    """Say in one line how the room is: `state` is the run's, `stages` what all tell of themselves.
+
+    `since_ms` says since when what `lasting` names has been so; `note` is put at the end.
+    """
+    if state in ("stopping", "stopped"):
+        left = [name for name, values in stages.items() if values.get("pid")]
+        return f"{room}: stopping" + (f", waiting for {', '.join(left)}" if left else "")
+    if state == "starting":
+        left = [name for name, values in stages.items() if values.get("state") in _DOWN]
+        return f"{room}: starting {', '.join(left)}".rstrip()
+    since_ms = since_ms or {}
+    said = [_sound(stages, since_ms), *_words(stages, now_ms, since_ms), _count(_sinks(stages))]
+    troubles = [trouble for name in _sinks(stages) if (trouble := _sink(name, stages[name]))]
+    return f"{room}: " + "; ".join([", ".join(filter(None, said)), *troubles, *([note] if note else [])])
+
+
+def lasting(stages: Stages, before: Iterable[str] = ()) -> set[str]:
+    """Name what is so now and worth a time; `before` is what was so at the last look.
+
+    A microphone that is gone for longer than this knows of was perhaps never there.
+    """
+    capture, transcription = stages.get("capture", {}), stages.get("transcription", {})
+    found = set()
+    if capture.get("state") == "no-device":
+        found.add(UNPLUGGED if UNPLUGGED in before or HEARD in before else NO_MICROPHONE)
+    elif capture.get("state") == PAUSED:
+        found.add(PAUSED)
+    if HEARD in before or capture.get("state") == "hearing":
+        found.add(HEARD)
+    if _is_unreachable(transcription):
+        found.add(UNREACHABLE)
+    return found
+
+
+def note_since(since_ms: Mapping[str, int], stages: Stages, now_ms: int) -> dict[str, int]:
+    """Keep since when each thing has been so."""
+    return {what: since_ms.get(what, now_ms) for what in lasting(stages, since_ms)}
+
+
+def _sound(stages: Stages, since_ms: Mapping[str, int]) -> str:
+    capture = stages.get("capture")
+    if capture is None:
+        return "capture does not run"
+    state, reason = str(capture.get("state", "")), str(capture.get("reason") or capture.get("status") or "")
+    if state == "no-device":
+        if UNPLUGGED in since_ms:
+            return f"no microphone (unplugged since {_clock(since_ms[UNPLUGGED])})"
+        return "no microphone" + (
+            f" since {_clock(since_ms[NO_MICROPHONE])}" if NO_MICROPHONE in since_ms else ""
+        )
+    if state == PAUSED:
+        until_ms = capture.get("until_ms")
+        return f"paused until {_clock(until_ms)}" if until_ms else "paused"
+    if state == "disk-full":
+        return f"not recording ({reason})"
+    if state in _DOWN:
+        return f"not recording ({_down('capture', capture)})"
+    if state == "ready":  # it has only just said so, and how it is
+        return reason or "recording"
+    source = str(capture.get("source", "microphone"))
+    return "recording" if source == "microphone" else f"playing {source}"
+
+
+def _words(stages: Stages, now_ms: int, since_ms: Mapping[str, int]) -> list[str]:
+    engine, transcription = stages.get("engine"), stages.get("transcription")
+    if engine is not None and engine.get("state") in _DOWN:
+        return [_down("engine", engine)]
+    if transcription is None:
+        return ["transcription does not run"]
+    state, held = str(transcription.get("state", "")), _kept(transcription)
+    reason = str(transcription.get("reason") or "")
+    if state in _DOWN:
+        return [_down("transcription", transcription)]
+    if _is_unreachable(transcription):
+        for_s = (now_ms - since_ms.get(UNREACHABLE, now_ms)) / 1000
+        return ["service unreachable" + (f" for {rough(for_s)}" if for_s >= 1 else ""), *held]
+    if state == "refused":
+        return [f"service refuses ({reason})", *held]
+    if state == "halted":
+        return [f"no room for turns ({reason})", *held]
+    behind_s = max(transcription.get("behind_s") or 0.0, transcription.get("backlog_s") or 0.0)
+    if behind_s >= BEHIND_SHOWN_S and state != "idle":
+        return [f"catching up {rough(behind_s)}"]
+    # Between two sessions, and before it was asked, there is nothing to say of it.
+    return [state] if state in ("connecting", "live") else []
+
+
+def _sink(stage: str, values: Mapping[str, Any]) -> str:
+    name, state = stage.removeprefix("delivery/"), values.get("state")
+    if state in _DOWN:
+        return _down(name, values)
+    lag = values.get("lag") or 0
+    said = [f"{lag} behind"] if lag >= LAG_SHOWN or (lag and state == "waiting") else []
+    if letters := values.get("dead_letters"):
+        said.append(f"{letters} dead {'letter' if letters == 1 else 'letters'}")
+    if error := values.get("last_error"):
+        said.append(f"({error})")
+    return f"{name} {' '.join(said)}" if said else ""
+
+
+def _down(name: str, values: Mapping[str, Any]) -> str:
+    reason = str(values.get("trouble") or values.get("status") or "")
+    if values.get("state") == "not answering":
+        return f"{name} does not answer"
+    if values.get("state") in ("waiting", "starting") and not reason:
+        return f"{name} is starting"
+    return f"{name} is down: {reason}" if reason else f"{name} is down"
+
+
+def _is_unreachable(transcription: Mapping[str, Any]) -> bool:
+    return transcription.get("state") in ("retrying", "connecting") and bool(transcription.get("reason"))
+
+
+def _kept(transcription: Mapping[str, Any]) -> list[str]:
+    held_s = transcription.get("held_s") or 0.0
+    return [f"{rough(held_s)} of sound kept"] if held_s >= BEHIND_SHOWN_S else []
+
+
+def _sinks(stages: Stages) -> list[str]:
+    return [name for name in stages if name.startswith("delivery/")]
+
+
+def _count(sinks: list[str]) -> str:
+    return f"{len(sinks) or 'no'} {'sink' if len(sinks) == 1 else 'sinks'}"
+
+
+def rough(seconds: float) -> str:
+    """Shorten a time to what a glance takes in: it changes seldom."""
+    if seconds < 60:
+        return f"{max(1, int(seconds) // 10 * 10 or int(seconds))} s"
+    minutes = int(seconds) // 60
+    return f"{minutes} min" if minutes < 60 else duration(minutes * 60)
+
+
+def _clock(epoch_ms: float) -> str:
+    return time.strftime("%H:%M", time.localtime(epoch_ms / 1000))
