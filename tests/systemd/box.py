@@ -73,7 +73,8 @@ class Box:
 
     def bind(self, source: Path, target: str) -> None:
         """Have a folder of this machine there when it starts."""
-        self._binds.append((source, target))
+        if (source, target) not in self._binds:
+            self._binds.append((source, target))
 
     def start(self) -> None:
         began_s = time.monotonic()

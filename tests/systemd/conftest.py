@@ -1,31 +1,64 @@
 """A room for each file of tests: its machine boots once."""
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from systemd.box import Box, reason_not_to
-from systemd.room import Room, seed
+from systemd.room import ROOT, Room, seed_program, seed_world
 
 
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Room]:
+@contextmanager
+def made_box() -> Iterator[Box]:
+    """Make a box that is not started yet, and end it whatever happens."""
     if reason := reason_not_to():
         pytest.skip(reason)
     assert Path("/lib/systemd/systemd").exists(), "the Debian package systemd is missing"
     folder = Path(tempfile.mkdtemp(prefix="m-box-", dir="/tmp"))
+    box = Box(folder / "box")
     try:
-        box = Box(folder / "box")
-        seed(box)
-        with box:
-            room = Room(box)
-            room.prepare()
-            yield room
+        yield box
     finally:
+        box.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Room]:
+    """A machine with minuted on it, not started."""
+    with made_box() as box:
+        seed_world(box)
+        seed_program(box)
+        box.start()
+        room = Room(box)
+        room.make_user()
+        room.prepare()
+        yield room
+
+
+@pytest.fixture(scope="module")
+def bare_machine() -> Iterator[Room]:
+    """A machine that minuted never was on; /srv/source is the checkout, /srv/wheels has its packages."""
+    wheels = Path(os.environ.get("MINUTED_WHEELS") or tempfile.mkdtemp(prefix="m-wheels-", dir="/tmp"))
+    download = ["pip", "download", "--quiet", "--require-hashes", "--dest", wheels]
+    requirements = ROOT / "deploy/requirements.txt"
+    subprocess.run([sys.executable, "-m", *download, "--requirement", requirements], check=True)
+    with made_box() as box:
+        seed_world(box)
+        box.bind(wheels, "/srv/wheels")
+        box.start()
+        room = Room(box)
+        room.prepare()
+        yield room
+    if "MINUTED_WHEELS" not in os.environ:
+        shutil.rmtree(wheels)
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ load-module module-null-sink sink_name=table rate=16000 channels=1 format=s16le 
 HEARS_A_SERVER: Final = "[Service]\nEnvironment=ALSA_CONFIG_PATH=/etc/minuted-asound.conf\n"
 LAUNCHER: Final = """\
 #!/bin/sh
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={path} LD_LIBRARY_PATH={libraries}
+export PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH={libraries}
+export PYTHONPATH=/srv/source/daemon:/srv/source/tests:/srv/packages
 exec {python} -m {module} "$@"
 """
 
@@ -60,17 +61,19 @@ class Room:
         self.box = box
 
     def prepare(self) -> None:
-        """Make the user and the folders, and start what stands for the world around minuted."""
-        self.box.run("systemd-sysusers", "/usr/lib/sysusers.d/minuted.conf")
-        self.box.run("systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/minuted.conf")
+        """Start what stands for the world around minuted."""
         (self.box.root / "srv/sound").mkdir(parents=True)
         server = "pulseaudio -n -F /etc/minuted-pulse.pa --daemonize=no --exit-idle-time=-1 --disable-shm=yes"
         own = "HOME=/srv/sound XDG_RUNTIME_DIR=/srv/sound PULSE_RUNTIME_PATH=/srv/sound/run"
         self._serve("sound", *server.split(), "--use-pid-file=no", environment=own.split())
         options = json.dumps({"keys": [KEY], "heartbeat_s": 1.0})
-        self._serve("simulator", "/opt/minuted/simulator", "--port", str(PORT), "--options", options)
+        self._serve("simulator", "/srv/simulated-service", "--port", str(PORT), "--options", options)
         self.box.wait_until(lambda: (self.box.root / "srv/sound/native").is_socket())
         self.box.wait_until(lambda: "listening" in self.file("/srv/simulator.log"))
+
+    def make_user(self) -> None:
+        self.box.run("systemd-sysusers", "/usr/lib/sysusers.d/minuted.conf")
+        self.box.run("systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/minuted.conf")
 
     def _serve(self, unit: str, *command: str, environment: Iterable[str] = ()) -> None:
         given = [f"--setenv={each}" for each in environment]
@@ -145,7 +148,18 @@ def setpriv(user: str) -> list[str]:
     return ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups"]
 
 
-def seed(box: Box) -> None:
+def seed_world(box: Box) -> None:
+    """Put into the box what a machine has that minuted comes to: a microphone, somebody to hear it."""
+    box.seed("/etc/minuted-asound.conf", MICROPHONE)
+    box.seed("/etc/minuted-pulse.pa", SOUND_SERVER)
+    for unit in ("minuted", "minuted-capture"):
+        box.seed(f"/etc/systemd/system/{unit}.service.d/10-sound.conf", HEARS_A_SERVER)
+    box.bind(ROOT, "/srv/source")
+    box.bind(Path(sysconfig.get_path("platlib")), "/srv/packages")
+    _launch(box, "/srv/simulated-service", "simulator")
+
+
+def seed_program(box: Box) -> None:
     """Put into the box what an installation puts onto a machine, with this very Python."""
     for unit in [*(ROOT / "systemd").glob("*.service"), *(ROOT / "systemd").glob("*.target")]:
         box.seed(f"/etc/systemd/system/{unit.name}", unit)
@@ -153,19 +167,13 @@ def seed(box: Box) -> None:
     box.seed("/usr/lib/tmpfiles.d/minuted.conf", ROOT / "deploy/minuted.tmpfiles.conf")
     box.seed("/etc/minuted/minuted.toml", CONFIG)
     box.seed("/etc/credstore/assemblyai.key", KEY + "\n", 0o600)
-    box.seed("/etc/minuted-asound.conf", MICROPHONE)
-    box.seed("/etc/minuted-pulse.pa", SOUND_SERVER)
-    for unit in ("minuted", "minuted-capture"):
-        box.seed(f"/etc/systemd/system/{unit}.service.d/10-sound.conf", HEARS_A_SERVER)
-    for unit in ("minuted", "minuted-capture", "minuted-transcription", "minuted-sink@"):
-        box.seed(f"/etc/systemd/system/{unit}.service.d/20-off.conf", "[Service]\nWatchdogSec=0\n")
+    _launch(box, "/opt/minuted/current/bin/minuted", "minuted")
+
+
+def _launch(box: Box, path: str, module: str) -> None:
     python = _python(box)
-    box.bind(ROOT, "/opt/minuted/source")
-    box.bind(Path(sysconfig.get_path("platlib")), "/opt/minuted/packages")
-    path = "/opt/minuted/source/daemon:/opt/minuted/source/tests:/opt/minuted/packages"
-    for place, module in (("current/bin/minuted", "minuted"), ("simulator", "simulator")):
-        text = LAUNCHER.format(path=path, python=python, module=module, libraries=python.parents[1] / "lib")
-        box.seed(f"/opt/minuted/{place}", text, 0o755)
+    text = LAUNCHER.format(python=python, libraries=python.parents[1] / "lib", module=module)
+    box.seed(path, text, 0o755)
 
 
 def _python(box: Box) -> Path:
@@ -174,5 +182,5 @@ def _python(box: Box) -> Path:
     base = Path(sys.base_prefix).resolve()
     if base == Path("/usr"):
         return binary
-    box.bind(base, "/opt/minuted/python")
-    return Path("/opt/minuted/python") / binary.relative_to(base)
+    box.bind(base, "/srv/python")
+    return Path("/srv/python") / binary.relative_to(base)

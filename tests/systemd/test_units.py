@@ -57,7 +57,9 @@ def verified(folder: Path, names: list[str], where: str, *options: str) -> str:
     for name in names:
         text = (UNITS / where / name).read_text(encoding="utf-8")
         (folder / name).write_text(text.replace(LAUNCHER, str(launcher)), encoding="utf-8")
-    done = analyze("verify", "--man=no", *options, *(folder / name for name in names), XDG_RUNTIME_DIR=str(folder))
+    done = analyze(
+        "verify", "--man=no", *options, *(folder / name for name in names), XDG_RUNTIME_DIR=str(folder)
+    )
     return done.stdout + done.stderr + ("" if done.returncode == 0 else f"exit status {done.returncode}")
 
 
@@ -81,7 +83,9 @@ def test_a_misspelt_line_would_be_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unit", EXPOSURE_MAX)
 def test_a_unit_may_do_no_more_than_it_may(unit: str) -> None:
     """The best audio service found elsewhere stands at 1.3, with no network; a line that is lost shows."""
-    done = analyze("security", "--offline=true", f"--threshold={EXPOSURE_MAX[unit]}", "--no-pager", UNITS / unit)
+    done = analyze(
+        "security", "--offline=true", f"--threshold={EXPOSURE_MAX[unit]}", "--no-pager", UNITS / unit
+    )
     assert done.returncode == 0, "\n".join(line for line in done.stdout.splitlines() if line[:1] != "✓")
 
 
