@@ -68,7 +68,7 @@ class Room:
         self._serve("sound", *server.split(), "--use-pid-file=no", environment=own.split())
         options = json.dumps({"keys": [KEY], "heartbeat_s": 1.0})
         self._serve("simulator", "/srv/simulated-service", "--port", str(PORT), "--options", options)
-        self.box.wait_until(lambda: (self.box.root / "srv/sound/native").is_socket())
+        self.box.wait_until((self.box.root / "srv/sound/native").is_socket)
         self.box.wait_until(lambda: "listening" in self.file("/srv/simulator.log"))
 
     def make_user(self) -> None:
@@ -114,7 +114,7 @@ class Room:
 
     def are_ready(self) -> bool:
         stages = self.stages()
-        return STAGES <= stages.keys() and not any(row["state"] in UNWELL for row in stages.values())
+        return stages.keys() >= STAGES and not any(row["state"] in UNWELL for row in stages.values())
 
     def as_user(self, user: str, *command: str) -> str:
         return self.box.run(*setpriv(user), *command, check=False)
