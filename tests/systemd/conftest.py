@@ -46,18 +46,20 @@ def machine() -> Iterator[Room]:
 @pytest.fixture(scope="module")
 def bare_machine() -> Iterator[Room]:
     """A machine that minuted never was on; /srv/source is the checkout, /srv/wheels has its packages."""
-    wheels = Path(os.environ.get("MINUTED_WHEELS") or tempfile.mkdtemp(prefix="m-wheels-", dir="/tmp"))
-    download = ["pip", "download", "--quiet", "--require-hashes", "--dest", wheels]
-    requirements = ROOT / "deploy/requirements.txt"
-    subprocess.run([sys.executable, "-m", *download, "--requirement", requirements], check=True)
+    given = os.environ.get("MINUTED_WHEELS")
+    wheels = Path(given or tempfile.mkdtemp(prefix="m-wheels-", dir="/tmp"))
+    if not given:
+        download = ["pip", "download", "--quiet", "--require-hashes", "--dest", wheels]
+        requirements = ROOT / "deploy/requirements.txt"
+        subprocess.run([sys.executable, "-m", *download, "--requirement", requirements], check=True)
     with made_box() as box:
         seed_world(box)
         box.bind(wheels, "/srv/wheels")
         box.start()
-        room = Room(box)
+        room = Room(box, wheels)
         room.prepare()
         yield room
-    if "MINUTED_WHEELS" not in os.environ:
+    if not given:
         shutil.rmtree(wheels)
 
 

@@ -3,10 +3,13 @@
 The box has no network: pip takes what was downloaded before, by the same hashes.
 """
 
+import os
+import subprocess
+
 import pytest
 
 from simulator.coded import compose
-from systemd.room import CONFIG, KEY, Room, setpriv
+from systemd.room import CONFIG, KEY, ROOT, Room, setpriv
 
 INSTALL = ["env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels", "/srv/source/deploy/install.sh"]
 INSTALL_S_MAX = 400
@@ -81,3 +84,32 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     install(room, "--uninstall", "--purge")
     assert room.box.run("sh", "-c", "ls -d /var/lib/minuted /etc/minuted 2>/dev/null || true") == ""
     assert room.box.run("getent", "passwd", "minuted", check=False) == ""
+
+
+def test_the_debian_package_does_the_same_without_a_network(bare_machine: Room) -> None:
+    """For fleets: whatever manages them installs one file, and may have put the configuration there."""
+    room = bare_machine
+    wheels = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(room.wheels)}
+    subprocess.run([ROOT / "deploy/build_deb.sh", room.wheels], check=True, env={**os.environ, **wheels})
+    (package,) = room.wheels.glob("minuted_*.deb")
+
+    said = room.box.run("dpkg", "--install", f"/srv/wheels/{package.name}", timeout_s=INSTALL_S_MAX)
+    assert "does not start" not in said
+    assert (room.property("ActiveState"), room.property("UnitFileState")) == ("active", "enabled")
+    assert room.file("/etc/minuted/minuted.toml").startswith("# minuted.toml: every key")
+    # Without a key it is the engine on this machine that listens.
+    assert "delivery/file_log" in room.box.run(*setpriv("minuted"), "minuted", "status")
+
+    room.configure(CONFIG)
+    room.box.run("sh", "-c", f"umask 077; echo {KEY} > /etc/credstore/assemblyai.key")
+    # The same again is an upgrade: it restarts what runs and leaves the configuration alone.
+    room.box.run("dpkg", "--install", f"/srv/wheels/{package.name}", timeout_s=INSTALL_S_MAX)
+    assert room.file("/etc/minuted/minuted.toml") == CONFIG
+    room.box.wait_until(room.are_ready)
+    assert room.hears(SPEECH)
+    room.box.run("dpkg", "--remove", "minuted")
+    assert room.words()
+    assert room.systemctl("is-active", "minuted", check=False) == "inactive"
+    room.box.run("dpkg", "--purge", "minuted")
+    left = "ls -d /opt/minuted /etc/minuted /var/lib/minuted 2>/dev/null || true"
+    assert room.box.run("sh", "-c", left) == ""

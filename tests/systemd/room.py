@@ -57,8 +57,10 @@ exec {python} -m {module} "$@"
 class Room:
     """The box, and what a person at that machine would do."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, wheels: Path = ROOT) -> None:
         self.box = box
+        self.wheels = wheels
+        """Where a bare machine finds packages: /srv/wheels, as it sees it."""
 
     def prepare(self) -> None:
         """Start what stands for the world around minuted."""

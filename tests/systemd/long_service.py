@@ -1,0 +1,71 @@
+"""What test_service.py leaves out because it takes minutes; `make test-systemd` runs it."""
+
+import json
+
+import pytest
+
+from simulator.coded import compose
+from systemd.room import CONFIG, KEY, PORT, SOCKETS, STAGES, TURNS, Room
+
+SHORT = compose(1, words=(3, 3), tail_ms=800)
+LATER = compose(1, words=(3, 3), tail_ms=800, first_number=101)
+
+
+def test_each_process_that_is_killed_is_started_again_alone(room: Room) -> None:
+    """systemd has nothing to do with it: the service stays up."""
+    room.start()
+    main_pid = room.property("MainPID")
+    for stage in sorted(STAGES):
+        pid = room.stages()[stage]["pid"]
+        room.box.run("kill", "-KILL", str(pid))
+        room.box.wait_until(lambda stage=stage, pid=pid: room.stages().get(stage, {}).get("pid") != pid)
+        room.box.wait_until(room.are_ready)
+    assert (room.property("MainPID"), room.property("NRestarts")) == (main_pid, "0")
+    assert room.hears(SHORT)
+
+
+def test_a_restart_keeps_the_socket_folder_and_a_stop_removes_it(room: Room) -> None:
+    """A subscriber's container that has the folder mounted sees the new sockets."""
+    room.start()
+    folder = room.box.root / SOCKETS.lstrip("/")
+    before = folder.stat()
+    assert (before.st_mode & 0o777, (folder / "turns.sock").stat().st_mode & 0o777) == (0o750, 0o660)
+    room.systemctl("restart", "minuted")
+    assert folder.stat().st_ino == before.st_ino
+    room.systemctl("stop", "minuted")
+    assert not folder.exists()
+
+
+def test_a_recording_that_is_over_ends_the_service_well(room: Room) -> None:
+    """0 is an end, not a failure: the recording is not played for ever, and every word is there once."""
+    SHORT.save(room.box.root / "srv/recording.wav")
+    room.configure(CONFIG.replace('device = "table"', 'source = "/srv/recording.wav"'))
+    room.start()
+    room.box.wait_until(lambda: room.property("ActiveState") == "inactive")
+    assert (room.property("Result"), room.property("NRestarts")) == ("success", "0")
+    assert room.words() == [word.text for word in SHORT.words]
+
+
+def test_the_split_form_brings_every_word_with_a_sandbox_for_each_stage(room: Room) -> None:
+    """The microphone has no network and no key, the sinks have no microphone; the words are the same."""
+    units = ["minuted-capture", "minuted-transcription", "minuted-sink@file_log", "minuted-sink@srt"]
+    room.systemctl("enable", "--quiet", *units)
+    room.start("minuted.target")
+    room.box.wait_until(lambda: all(room.property("ActiveState", unit) == "active" for unit in units))
+    room.box.wait_until(room.are_ready)
+    assert room.hears(SHORT)
+    for unit in units:
+        inside = ["nsenter", f"--target={room.property('MainPID', unit)}", "--mount", "--net"]
+        has_key = KEY in room.box.run(*inside, "sh", "-c", "cat /run/credentials/*/*", check=False)
+        has_network = not room.box.run(*inside, "bash", "-c", f"</dev/tcp/127.0.0.1/{PORT}", check=False)
+        assert (has_key, has_network) == (unit == "minuted-transcription",) * 2, unit
+    room.systemctl("kill", "--signal=KILL", "minuted-transcription")
+    room.box.wait_until(lambda: room.property("NRestarts", "minuted-transcription") == "1")
+    room.box.wait_until(room.are_ready)
+    assert room.hears(LATER)
+    # The last word is on its way when everything is stopped, and still arrives.
+    last = compose(1, words=(3, 3), tail_ms=0, first_number=201)
+    room.say(last)
+    room.systemctl("stop", "minuted.target", *units)
+    assert [room.property("Result", unit) for unit in units] == ["success"] * len(units)
+    assert f"word{last.words[-1].number:04}" in room.file(TURNS)
