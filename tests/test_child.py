@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,7 @@ def environment_of(stage):
         service="assemblyai",
         engine_key="inner",
         run="5e6f",
+        accepted=Path("/run/minuted/minuted.accepted.toml"),
     )
 
 
@@ -53,6 +55,7 @@ def test_a_process_learns_what_was_decided_and_whom_it_belongs_to():
     assert told["MINUTED_SERVICE"] == "assemblyai"
     assert told["MINUTED_SUPERVISOR_PID"] == "7"
     assert told["MINUTED_RUN"] == "5e6f"
+    assert told["MINUTED_ACCEPTED"] == "/run/minuted/minuted.accepted.toml"
     assert told["NOTIFY_SOCKET"] == "@ours"
     assert told["PATH"] == "/bin"
     assert "WATCHDOG_USEC" not in told

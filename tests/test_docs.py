@@ -145,6 +145,7 @@ def test_every_variable_of_the_environment_is_in_the_readme() -> None:
         "MINUTED_ENGINE_KEY",
         "MINUTED_SERVICE",
         "MINUTED_RUN",
+        "MINUTED_ACCEPTED",
         "MINUTED_CRASH_AT",
     }
     found = {

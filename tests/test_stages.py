@@ -1,13 +1,10 @@
-"""Which processes a configuration asks for, and what is said of them."""
+"""Which processes a configuration asks for."""
 
 import sys
 
-import pytest
-
-from minuted.child import Child
 from minuted.config import Capture, Engine, Journal, Settings, SinkTable
 from minuted.restarts import Kind
-from minuted.stages import commands, kind_of, summary
+from minuted.stages import commands, kind_of
 
 
 def test_commands_follow_the_configuration(tmp_path):
@@ -35,24 +32,3 @@ def test_a_room_has_no_engine_where_the_service_is_far_away():
     assert list(table) == ["transcription", "capture"]
     assert table["capture"][1:] == ["-m", "minuted", "capture"]
     assert kind_of("capture", Settings()) is Kind.CORE
-
-
-def children(**states):
-    for name, (state, status) in states.items():
-        child = Child(name, Kind.CORE, ["true"])
-        child.state, child.status = state, status
-        yield child
-
-
-@pytest.mark.parametrize(
-    ("state", "webhook", "text"),
-    [
-        ("running", ("ready", "delivering"), "attic: running, 2 processes"),
-        ("starting", ("starting", ""), "attic: starting webhook"),
-        ("degraded", ("backoff", "exit status 1"), "attic: running, but webhook is down: exit status 1"),
-        ("degraded", ("starting", ""), "attic: running, but webhook is starting again"),
-        ("stopping", ("stopping", ""), "attic: stopping"),
-    ],
-)
-def test_one_line_says_how_the_room_is(state, webhook, text):
-    assert summary("attic", state, list(children(capture=("ready", ""), webhook=webhook))) == text

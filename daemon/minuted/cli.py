@@ -72,10 +72,9 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
 
 def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings", str]:
     """Give the settings a command asks for, and the text they were made of."""
-    from . import config
+    from .config import load_with_text
 
-    path, text = config.read(path)
-    settings = config.named(text, path)
+    settings, text = load_with_text(path)
     recording = getattr(arguments, "input", None)
     pace = getattr(arguments, "pace", None)
     if recording or pace:
@@ -210,7 +209,9 @@ def _sinks(arguments: argparse.Namespace) -> int:
             doc = f"  {option.doc.splitlines()[0]}" if option.doc else ""
             print(f"    {option.name}: {option.type}, {default}{doc}")
     wrong = [
-        f"[sinks.{row.name}]: {row.reason}" for row in rows if row.state in ("bad config", "failed to load")
+        row.reason if row.reason.startswith("[") else f"[sinks.{row.name}]: {row.reason}"
+        for row in rows
+        if row.state in ("bad config", "failed to load")
     ]
     wrong += [f"there is no sink called {name}" for name in sorted(names - {row.name for row in rows})]
     return _report("; ".join(wrong), BAD_CONFIGURATION) if names and wrong else DONE
@@ -221,7 +222,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
     settings = _settings(arguments)
     found = status.collect(settings)
-    if "summary" not in found:
+    if found["stages"] and "summary" not in found:
         found["summary"] = summary.summary(settings.room, found["state"], found["stages"], status.now_ms())
     if arguments.json:
         print(json.dumps(found, ensure_ascii=False))
@@ -235,8 +236,14 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _reload(arguments: argparse.Namespace) -> int:
     from . import reloading, status
+    from .options import ConfigError
 
-    settings = _settings(arguments)
+    try:
+        settings = _settings(arguments)
+    except ConfigError as error:
+        # The one that runs would refuse it as well, and could not be found by it.
+        print(f"refused: {error}; what runs goes on as it was")
+        return FAILED
     try:
         result = reloading.ask_for(settings)
     except TimeoutError:

@@ -231,12 +231,11 @@ def load(path: Path | None = None) -> Settings:
 
     Raises ConfigError for a file that cannot be read or says something wrong.
     """
-    path, text = read(path)
-    return named(text, path)
+    return load_with_text(path)[0]
 
 
-def read(path: Path | None = None) -> tuple[Path | None, str]:
-    """Give the configuration's file and its text; none and "" where there is none. Raises ConfigError.
+def load_with_text(path: Path | None) -> tuple[Settings, str]:
+    """Read the configuration, and give its text too. Raises ConfigError.
 
     In a supervisor's process the text is the one that the supervisor has accepted.
     """
@@ -245,20 +244,16 @@ def read(path: Path | None = None) -> tuple[Path | None, str]:
         path = next((place for place in PLACES if place.is_file()), None)
     source = Path(accepted) if accepted else path
     if source is None:
-        return None, ""
+        return Settings(), ""
     try:
-        return path, source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{source}: cannot be read: {reason}") from None
-
-
-def named(text: str, path: Path | None) -> Settings:
-    """Turn a file's text into settings. Raises ConfigError, with the file's name."""
     try:
-        return parse(text, path)
+        return parse(text, path), text
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}" if path else str(error)) from None
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def parse(text: str, path: Path | None = None) -> Settings:

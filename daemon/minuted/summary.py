@@ -18,17 +18,9 @@ PAUSED: Final = "paused"
 HEARD: Final = "heard"
 """The microphone was there at some time."""
 
-_DOWN: Final = (
-    "waiting",
-    "starting",
-    "backoff",
-    "failed",
-    "failed to load",
-    "not answering",
-    "stopping",
-    "stopped",
-)
-"""The states in which a process can tell nothing of itself."""
+_DOWN: Final = ("backoff", "failed", "failed to load", "not answering", "stopping", "stopped")
+_NOT_YET: Final = ("waiting", "starting")
+"""States of a process that has not begun; one that answers for itself means something else by these words."""
 
 
 def summary(
@@ -47,7 +39,7 @@ def summary(
         left = [name for name, values in stages.items() if values.get("pid")]
         return f"{room}: stopping" + (f", waiting for {', '.join(left)}" if left else "")
     if state == "starting":
-        left = [name for name, values in stages.items() if values.get("state") in _DOWN]
+        left = [name for name, values in stages.items() if _is_down(values)]
         return f"{room}: starting {', '.join(left)}".rstrip()
     since_ms = since_ms or {}
     said = [_sound(stages, since_ms), *_words(stages, now_ms, since_ms), _count(_sinks(stages))]
@@ -94,23 +86,25 @@ def _sound(stages: Stages, since_ms: Mapping[str, int]) -> str:
         return f"paused until {_clock(until_ms)}" if until_ms else "paused"
     if state == "disk-full":
         return f"not recording ({reason})"
-    if state in _DOWN:
+    if _is_down(capture):
         return f"not recording ({_down('capture', capture)})"
     if state == "ready":  # it has only just said so, and how it is
         return reason or "recording"
+    if state == "starting":
+        return "no sound yet"
     source = str(capture.get("source", "microphone"))
     return "recording" if source == "microphone" else f"playing {source}"
 
 
 def _words(stages: Stages, now_ms: int, since_ms: Mapping[str, int]) -> list[str]:
     engine, transcription = stages.get("engine"), stages.get("transcription")
-    if engine is not None and engine.get("state") in _DOWN:
+    if engine is not None and _is_down(engine):
         return [_down("engine", engine)]
     if transcription is None:
         return ["transcription does not run"]
     state, held = str(transcription.get("state", "")), _kept(transcription)
     reason = str(transcription.get("reason") or "")
-    if state in _DOWN:
+    if _is_down(transcription):
         return [_down("transcription", transcription)]
     if _is_unreachable(transcription):
         for_s = (now_ms - since_ms.get(UNREACHABLE, now_ms)) / 1000
@@ -128,7 +122,7 @@ def _words(stages: Stages, now_ms: int, since_ms: Mapping[str, int]) -> list[str
 
 def _sink(stage: str, values: Mapping[str, Any]) -> str:
     name, state = stage.removeprefix("delivery/"), values.get("state")
-    if state in _DOWN:
+    if _is_down(values):
         return _down(name, values)
     lag = values.get("lag") or 0
     said = [f"{lag} behind"] if lag >= LAG_SHOWN or (lag and state == "waiting") else []
@@ -137,6 +131,11 @@ def _sink(stage: str, values: Mapping[str, Any]) -> str:
     if error := values.get("last_error"):
         said.append(f"({error})")
     return f"{name} {' '.join(said)}" if said else ""
+
+
+def _is_down(values: Mapping[str, Any]) -> bool:
+    state = values.get("state")
+    return state in _DOWN or (state in _NOT_YET and "uptime_s" not in values)
 
 
 def _down(name: str, values: Mapping[str, Any]) -> str:

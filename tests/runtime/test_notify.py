@@ -1,4 +1,5 @@
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,3 +84,32 @@ def test_a_status_too_long_to_send_is_no_error(receiver: socket.socket) -> None:
     notify.ready()
 
     assert receiver.recv(1000) == b"READY=1"
+
+
+def test_a_reload_is_told_with_its_time(receiver: socket.socket) -> None:
+    """systemd takes a READY for this reload's end only if it knows when it began (sd_notify(3))."""
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify.reloading()
+    first, second = receiver.recv(1000).decode().split("\n")
+
+    assert first == "RELOADING=1"
+    assert before <= int(second.removeprefix("MONOTONIC_USEC="))
+
+
+def test_a_stop_says_how_long_it_may_take(receiver: socket.socket) -> None:
+    notify.stopping(25.0)
+
+    assert receiver.recv(1000) == b"STOPPING=1\nEXTEND_TIMEOUT_USEC=25000000"
+
+
+@pytest.mark.parametrize(
+    ("environment", "watchdog_s"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({}, None),
+        ({"WATCHDOG_USEC": "x"}, None),
+    ],
+)
+def test_the_watchdog_s_time_is_ours_alone(environment: dict[str, str], watchdog_s: float | None) -> None:
+    assert notify.watchdog_s(environment) == watchdog_s

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from minuted.runtime.signals import PARENT
+from minuted.runtime.signals import LEAVE, PARENT
 
 WAIT_S = 20
 
@@ -120,3 +120,75 @@ def test_a_child_goes_on_while_its_parent_does() -> None:
     with running(CHILD, **{PARENT: str(os.getpid())}) as process:
         assert said(process) == "alive"
         assert process.poll() is None
+
+
+ASKED = """
+import os, signal, socket
+from minuted.runtime import signals
+heard = []
+ours, theirs = socket.socketpair()
+theirs.setblocking(False)
+with signals.waking(theirs.fileno(), lambda number, _frame: heard.append(number)):
+    print("ready", flush=True)
+    while not heard:
+        ours.recv(1)
+    print(signal.Signals(heard[0]).name, signals.has_terminal(os.environ), flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_wakes_a_loop_that_sleeps(number: signal.Signals) -> None:
+    with running(ASKED) as process:
+        assert said(process) == "ready"
+        process.send_signal(number)
+
+        assert said(process).startswith(number.name)
+
+
+@pytest.mark.parametrize(("environment", "closes"), [({}, True), ({"NOTIFY_SOCKET": "/run/n"}, False)])
+def test_a_hang_up_is_a_terminal_s_end_only_where_there_is_one(
+    environment: dict[str, str], closes: bool
+) -> None:
+    """A service is asked by it to read its configuration again; a closed terminal ends a run."""
+    code = "import os\nfrom minuted.runtime import signals\nprint(signals.has_terminal(os.environ))"
+    ours, theirs = os.openpty()
+    kept = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    for stdin, expected in ((theirs, closes), (subprocess.DEVNULL, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**kept, **environment},
+        )
+        assert done.stdout == f"{expected}\n"
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_child_does_not_mind_a_hang_up_that_is_meant_for_its_supervisor() -> None:
+    """`systemctl kill -s HUP` reaches every process of a service."""
+    script = CHILD.replace("time.sleep(60)", "time.sleep(0.2)\nprint('goes on', flush=True)\ntime.sleep(60)")
+    with running(script, **{PARENT: str(os.getpid())}) as process:
+        assert said(process) == "alive"
+        process.send_signal(signal.SIGHUP)
+
+        assert said(process) == "goes on"
+
+
+def test_a_process_that_is_to_leave_is_told_so() -> None:
+    script = """
+import threading
+from minuted.runtime import signals
+left = threading.Event()
+signals.on_leave(left.set)
+print("ready", flush=True)
+left.wait()
+print("left", flush=True)
+"""
+    with running(script) as process:
+        assert said(process) == "ready"
+        process.send_signal(LEAVE)
+
+        assert said(process) == "left"

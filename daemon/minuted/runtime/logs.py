@@ -1,4 +1,7 @@
-"""Logs on stderr: pretty on a terminal, one JSON object a line otherwise. Never a transcript or a key."""
+"""Logs on stderr: pretty on a terminal, one JSON object a line otherwise; to journald with their fields.
+
+Never a transcript or a key.
+"""
 
 import logging
 import os
@@ -9,11 +12,14 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from . import journald
+
 
 def set_up(stage: str, room: str = "", *, least: str = "info") -> None:
     """Send our own and other libraries' log lines to stderr, each marked with its stage and room.
 
     Lines below `least` are left out; MINUTED_LOG in the environment (debug, info …) says otherwise.
+    Where stderr is the journal's, each goes there as an event with fields.
     """
     pretty = sys.stderr.isatty()
     level = logging.getLevelNamesMapping().get(os.environ.get("MINUTED_LOG", least).upper(), logging.INFO)
@@ -30,18 +36,22 @@ def set_up(stage: str, room: str = "", *, least: str = "info") -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if pretty else "iso", utc=not pretty),
         mark,
     ]
+    journal = journald.Journal() if journald.is_stderr(os.environ) else None
+    as_json: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    if journal:
+        as_json.insert(1, _through(journal))
     render: list[Processor] = (
         # The default traceback shows local variables, keys and words among them.
         [structlog.dev.ConsoleRenderer(pad_event_to=24, exception_formatter=structlog.dev.plain_traceback)]
         if pretty
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else as_json
     )
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Stderr())),
     )
-    handler = logging.StreamHandler(cast("TextIO", _Stderr()))
+    handler = _Handler(cast("TextIO", _Stderr()))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -52,6 +62,25 @@ def set_up(stage: str, room: str = "", *, least: str = "info") -> None:
     for chatty in ("assemblyai", "httpx", "httpcore", "websockets"):
         # Their lines hold addresses, headers or words; what matters of them we log ourselves.
         logging.getLogger(chatty).setLevel(logging.CRITICAL + 1)
+
+
+def _through(journal: journald.Journal) -> Processor:
+    """Make the last step of an event that the journal takes; one that it cannot take becomes a line."""
+
+    def send(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        if journal.send(event):
+            raise structlog.DropEvent
+        return event
+
+    return send
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """For other libraries' lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(structlog.DropEvent):
+            super().emit(record)
 
 
 class _Stderr:
