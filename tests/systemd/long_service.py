@@ -1,8 +1,6 @@
 """What test_service.py leaves out because it takes minutes; `make test-systemd` runs it."""
 
-import json
-
-import pytest
+from moonshine_voice.utils import get_assets_path
 
 from simulator.coded import compose
 from systemd.room import CONFIG, KEY, PORT, SOCKETS, STAGES, TURNS, Room
@@ -69,3 +67,54 @@ def test_the_split_form_brings_every_word_with_a_sandbox_for_each_stage(room: Ro
     room.systemctl("stop", "minuted.target", *units)
     assert [room.property("Result", unit) for unit in units] == ["success"] * len(units)
     assert f"word{last.words[-1].number:04}" in room.file(TURNS)
+
+
+def test_a_supervisor_that_hangs_is_replaced(room: Room) -> None:
+    """systemd's watchdog is the last resort; its bound is shortened here, not what calms it."""
+    room.drop_in("watchdog", "WatchdogSec=4")
+    room.start()
+    room.box.run("kill", "-STOP", room.property("MainPID"))
+    room.box.wait_until(lambda: room.property("NRestarts") == "1")
+    assert "Watchdog timeout" in room.journal()
+    room.box.wait_until(lambda: room.property("ActiveState") == "active")
+    room.box.wait_until(room.are_ready)
+    assert room.hears(SHORT)
+
+
+def test_a_process_that_hangs_is_replaced_alone(room: Room) -> None:
+    """The supervisor is quicker than systemd's watchdog, and nothing else has to stop."""
+    room.start()
+    pid = room.stages()["transcription"]["pid"]
+    room.box.run("kill", "-STOP", str(pid))
+    room.box.wait_until(lambda: room.stages().get("transcription", {}).get("pid") not in (pid, None))
+    room.box.wait_until(room.are_ready)
+    assert room.property("NRestarts") == "0"
+    assert room.hears(SHORT)
+
+
+def test_a_reload_takes_a_good_file_and_refuses_a_bad_one(room: Room) -> None:
+    """Sound goes on either way: capture is the same process."""
+    room.start()
+    pid = room.stages()["capture"]["pid"]
+    room.configure(CONFIG + '[sinks.more]\nuse = "file_log"\npath = "/var/lib/minuted/more.jsonl"\n')
+    room.systemctl("reload", "minuted")
+    room.box.wait_until(lambda: room.stages().get("delivery/more", {}).get("state") == "delivering")
+    room.configure(CONFIG + "[capture_]\n")
+    room.systemctl("reload", "minuted")
+    room.box.wait_until(lambda: "unknown key" in room.property("StatusText"))
+    assert room.stages()["delivery/more"]["state"] == "delivering"
+    assert room.hears(SHORT)
+    assert room.stages()["capture"]["pid"] == pid
+    assert SHORT.words[-1].text in room.file("/var/lib/minuted/more.jsonl")
+
+
+def test_the_engine_on_this_machine_works_in_the_sandbox(room: Room) -> None:
+    """Its libraries compute without writable code and with half of the system calls."""
+    (room.box.root / "srv/speech.wav").write_bytes((get_assets_path() / "two_cities.wav").read_bytes())
+    source = 'source = "/srv/speech.wav"\npace = "fast"'
+    local = CONFIG.replace('device = "table"', source).replace('service = "assemblyai"', 'service = "local"')
+    room.configure("\n".join(line for line in local.splitlines() if not line.startswith("url")))
+    room.start()
+    room.box.wait_until(lambda: room.property("ActiveState") != "active")
+    assert room.property("Result") == "success", room.journal()
+    assert "best of times" in " ".join(room.words())

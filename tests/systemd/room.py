@@ -3,6 +3,7 @@
 import json
 import sys
 import sysconfig
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,7 @@ class Room:
 
     def __init__(self, box: Box, wheels: Path = ROOT) -> None:
         self.box = box
+        self._began_s = time.time()
         self.wheels = wheels
         """Where a bare machine finds packages: /srv/wheels, as it sees it."""
 
@@ -106,7 +108,16 @@ class Room:
         self.systemctl("stop", "minuted*.service", "minuted.target", check=False)
         self.systemctl("reset-failed", check=False)
         self.box.run("sh", "-c", "rm -rf /var/lib/minuted/* /etc/systemd/system/minuted*.service.d/9*")
+        self.systemctl("daemon-reload")
         self.configure(CONFIG)
+        self._began_s = time.time()
+
+    def drop_in(self, name: str, text: str, unit: str = "minuted") -> None:
+        """Change the unit for this test, as `systemctl edit` does."""
+        folder = self.box.root / f"etc/systemd/system/{unit}.service.d"
+        folder.mkdir(exist_ok=True)
+        (folder / f"9-{name}.conf").write_text(f"[Service]\n{text}\n", encoding="utf-8")
+        self.systemctl("daemon-reload")
 
     def stages(self) -> dict[str, dict[str, Any]]:
         """What `minuted status` tells; nothing where nobody answers."""
@@ -121,8 +132,11 @@ class Room:
     def as_user(self, user: str, *command: str) -> str:
         return self.box.run(*setpriv(user), *command, check=False)
 
-    def journal(self, unit: str = "minuted") -> str:
-        return self.box.run("journalctl", "--unit", unit, "--output=cat", "--no-pager", "--quiet")
+    def journal(self, *options: str, unit: str = "minuted") -> str:
+        """What the journal has of a unit since the machine's test began."""
+        since = f"--since=@{self._began_s:.6f}"
+        wanted = options or ("--output=cat",)
+        return self.box.run("journalctl", "--unit", unit, "--no-pager", "--quiet", since, *wanted)
 
     def say(self, recording: Recording) -> None:
         """Play a recording into the microphone; returns when all of it has been said."""
