@@ -6,10 +6,10 @@ READY := .venv/.installed
 # What the tests need beside Python: a sound server for the virtual microphone, PortAudio, and a systemd to boot.
 DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2
 
-.PHONY: help demo test lint types pytest kills soak benches constraints sample packages debian clean
+.PHONY: help demo test lint types pytest test-systemd kills soak benches constraints sample packages debian clean
 
 help:  ## List the commands.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 16
 
 demo: $(READY)  ## Hear a real recording through the whole pipeline, captions live.
 	@$(BIN)/python deploy/demo.py
@@ -37,6 +37,9 @@ kills: $(READY)  ## Kill whole daemons at random and judge what comes out: N=100
 
 soak: $(READY)  ## Play a whole day at many times its pace, watching every word and the memory: HOURS=8.
 	@$(BIN)/python tests/soak/day.py --hours $(HOURS)
+
+test-systemd: $(READY) debian  ## Try service and installation under a real systemd, in a box: ten minutes, as root.
+	$(BIN)/pytest tests/systemd/test_units.py tests/systemd/test_service.py tests/systemd/long_service.py tests/systemd/long_install.py
 
 benches: $(READY)  ## Measure; one line of JSON each.
 	@for bench in tests/benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done
