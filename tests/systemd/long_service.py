@@ -3,7 +3,18 @@
 from moonshine_voice.utils import get_assets_path
 
 from simulator.coded import compose
-from systemd.room import CONFIG, KEY, PORT, SOCKETS, STAGES, TURNS, Room
+from systemd.room import (
+    CONFIG,
+    HEARS_A_SERVER,
+    KEY,
+    PORT,
+    ROOT,
+    SOCKETS,
+    STAGES,
+    TURNS,
+    Room,
+    setpriv,
+)
 
 SHORT = compose(1, words=(3, 3), tail_ms=800)
 LATER = compose(1, words=(3, 3), tail_ms=800, first_number=101)
@@ -118,3 +129,37 @@ def test_the_engine_on_this_machine_works_in_the_sandbox(room: Room) -> None:
     room.box.wait_until(lambda: room.property("ActiveState") in ("inactive", "failed"))
     assert room.property("Result") == "success", room.journal()
     assert "best of times" in " ".join(room.words())
+
+
+def test_the_users_service_runs_without_a_login(room: Room) -> None:
+    """Where the microphone belongs to PipeWire or PulseAudio, which run for a user: her manager starts it."""
+    root, run = room.box.root, room.box.run
+    run("useradd", "--create-home", "--uid", "1900", "mia")
+    folders = 'state_dir = "~/.local/state/minuted"\nruntime_dir = "/run/user/1900/minuted"\n'
+    own = root / "home/mia/.config/minuted"
+    own.mkdir(parents=True)
+    (own / "minuted.toml").write_text(folders + CONFIG.replace("/var/lib/minuted", "/home/mia/minutes"))
+    (own / ".env").write_text(f"ASSEMBLYAI_API_KEY={KEY}\n")
+    drop_in = root / "etc/systemd/user/minuted.service.d"
+    drop_in.mkdir(parents=True)
+    (drop_in / "10-sound.conf").write_text(HEARS_A_SERVER)
+    (drop_in.parent / "minuted.service").write_bytes((ROOT / "systemd/user/minuted.service").read_bytes())
+    run("chown", "--recursive", "mia:", "/home/mia")
+    run("loginctl", "enable-linger", "mia")
+    room.box.wait_until((root / "run/user/1900/systemd/private").exists)
+    as_her = [
+        *setpriv("mia"),
+        "env",
+        "XDG_RUNTIME_DIR=/run/user/1900",
+        "HOME=/home/mia",
+        "systemctl",
+        "--user",
+    ]
+    run(*as_her, "enable", "--quiet", "--now", "minuted")
+    assert "ActiveState=active" in run(*as_her, "show", "minuted")
+    room.say(SHORT)
+    last = SHORT.words[-1].text
+    room.box.wait_until(lambda: last in room.file("/home/mia/minutes/turns.jsonl"))
+    run(*as_her, "stop", "minuted")
+    assert "Result=success" in run(*as_her, "show", "minuted")
+    run("loginctl", "disable-linger", "mia")
