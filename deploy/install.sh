@@ -172,11 +172,11 @@ read_key() {
     if [ "$key_file" = - ]; then cat; else cat -- "$key_file"; fi
   elif [ $ask_key = yes ] && [ "$service" != local ] && [ -t 0 ] && ! has_key; then
     printf 'AssemblyAI key (not shown; empty: the engine on this machine): ' >&2
-    trap 'stty echo' EXIT
+    trap 'stty echo; exit 1' INT TERM
     stty -echo
     IFS= read -r answer || answer=
     stty echo
-    trap - EXIT
+    trap - INT TERM
     printf '\n' >&2
     printf '%s' "$answer"
   fi
@@ -245,6 +245,9 @@ if [ $uninstall = yes ]; then
 fi
 
 [ -x /usr/bin/apt-get ] || fail "this installs on Debian and its kin; see README for other systems"
+if dpkg-query -W -f '${Status}' minuted 2>/dev/null | grep -q 'ok installed'; then
+  fail "minuted is installed as a Debian package; upgrade that, or remove it first: apt-get remove minuted"
+fi
 install_packages
 previous=$(readlink "$PREFIX/current" 2>/dev/null || true)
 build_release

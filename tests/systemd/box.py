@@ -17,6 +17,14 @@ BOOT_S_MAX: Final = 60.0
 WAIT_S_MAX: Final = 60.0
 POLL_S: Final = 0.05
 _NAMESPACES: Final = ("--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--fork", "--kill-child")
+_TRIAL: Final = """
+mount --make-rprivate /
+mount -t tmpfs trial /mnt
+mkdir /mnt/changes /mnt/work /mnt/root
+mount -t overlay -o lowerdir=/,upperdir=/mnt/changes,workdir=/mnt/work trial /mnt/root
+mount -t proc proc /mnt/root/proc
+mount -t cgroup2 cgroup2 /mnt/root/sys
+"""
 _UNIFIED: Final = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 
 
@@ -25,13 +33,10 @@ def reason_not_to() -> str:
     if os.geteuid() != 0:
         return "a box with a systemd needs root"
     trial = subprocess.run(
-        ["unshare", *_NAMESPACES, "sh", "-c", "mount --make-rprivate / && mount -t tmpfs trial /mnt"],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["unshare", *_NAMESPACES, "sh", "-ec", _TRIAL], capture_output=True, text=True, check=False
     )
     if trial.returncode:
-        return f"a box with a systemd needs the right to make namespaces and mounts: {trial.stderr.strip()}"
+        return f"a box with a systemd needs namespaces and mounts: {trial.stderr.strip()}"
     folder = _cgroup_root() / f"minuted-trial-{os.getpid()}"
     try:
         folder.mkdir()
@@ -155,10 +160,5 @@ class Box:
 
 
 def _cgroup_root() -> Path:
-    return next(
-        (place for place in _UNIFIED if (place / "cgroup.procs").exists() and _is_unified(place)), _UNIFIED[1]
-    )
-
-
-def _is_unified(place: Path) -> bool:
-    return (place / "cgroup.controllers").exists()
+    """Give where control groups of the second version are made, alone or beside those of the first."""
+    return next((place for place in _UNIFIED if (place / "cgroup.controllers").exists()), _UNIFIED[1])
