@@ -52,7 +52,7 @@ class Box:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._binds: list[tuple[Path, str]] = []
-        self._cgroup = _cgroup_root() / f"minuted-box-{os.getpid()}-{folder.name}"
+        self._cgroup = _cgroup_root() / f"minuted-box-{os.getpid()}-{folder.parent.name}"
         self._unshare: subprocess.Popen[bytes] | None = None
         self.boot_s = 0.0
         for name in ("seed", "disk"):
