@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings as hypothesis_settings
 
 from minuted.config import KEY_NAME, SERVICE_NAME, Settings, parse
@@ -54,6 +55,13 @@ def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_come() -> Iterator[None]:
+    """Undo what a test sets up of the logs: the next one may look for a line."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

@@ -266,3 +266,15 @@ def test_the_sink_shown_is_loaded(tmp_path: Path) -> None:
     row = next(row for row in discovery.survey(found, load_modules=True) if row.name == "text_log")
 
     assert (row.state, row.doc) == ("enabled", "Append every final turn to a text file.")
+
+
+def test_every_promise_names_tests_that_are_there() -> None:
+    """A promise that nothing holds is a hope."""
+    text = (ROOT / "daemon/README.md").read_text(encoding="utf-8")
+    rows = [row for row in text.splitlines() if row.startswith("| ") and not row.startswith("| promise")]
+    assert len(rows) > 12
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert named or "`make kills`" in row, row
+        for file, test in named:
+            assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"

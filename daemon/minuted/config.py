@@ -100,7 +100,7 @@ class Journal:
     audio_hours_max: float = 12.0
     """Hours of sound kept on the disk while the service is away (120 MB each); the oldest goes first."""
     memory_s_max: float = 600.0
-    """With audio = "memory": seconds of sound kept (32 kB each); the oldest goes first."""
+    """Seconds of sound kept in memory: with audio = "memory", or while the disk is full. The oldest goes."""
     turns_days: float = 90.0
     """Days for which finals, revisions and gaps can be replayed; what a sink still lacks is kept longer."""
 

@@ -149,6 +149,9 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             size = min(int(self.headers.get("Content-Length") or 0), BODY_BYTES_MAX)
             body = self.rfile.read(size)
+            if len(body) < size:  # whoever sent it was killed in the middle
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             self._answer(receiver.take(self.command, self.path, headers, body, self.client_address[1]))
 

@@ -401,6 +401,7 @@ def test_a_receiver_that_refuses_everything_does_not_eat_the_queue(sink, receive
         SECRET.removeprefix("whsec_"),
         f"{SECRET} {new_secret(8)}",
     ],
+    ids=["no key", "empty", "too short", "too long", "not base64", "no prefix", "second too short"],
 )
 def test_a_bad_secret_is_said_without_being_shown(secret):
     """The message ends in logs and in `status`."""

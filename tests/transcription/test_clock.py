@@ -235,3 +235,13 @@ def test_a_stretch_that_comes_again_is_not_known_twice() -> None:
 
     assert [stretch.sound_ms for stretch in again._stretches] == [5000, 10_000]
     assert again.at(10_000).source == "talk.wav"
+
+
+def test_a_recording_played_again_at_once_is_another_stretch() -> None:
+    """Numbers of a fast one run ahead of the clock: the next may begin where it ended."""
+    stretches = Stretches()
+    stretches.received(frame(100, source="talk.wav"), anew=True)
+    stretches.received(frame(101, source="talk.wav"))
+    stretches.received(frame(102, source="talk.wav"), anew=True)
+
+    assert [stretch["sound_ms"] for stretch in stretches.to_state()] == [100 * FRAME_MS, 102 * FRAME_MS]

@@ -13,7 +13,7 @@ from minuted.bus import AddressInUseError, FramesOut
 from minuted.capture import playing
 from minuted.capture.backlog import Backlog
 from minuted.capture.microphone import Microphone
-from minuted.capture.outlets import Direct, Journalled, Outlet
+from minuted.capture.outlets import UNREAD_FRAMES_MAX, Direct, Journalled, Outlet
 from minuted.capture.sender import Sender, Source
 from minuted.config import RUN_NAME, Settings
 from minuted.control import ControlServer
@@ -27,6 +27,7 @@ AHEAD_FRAMES_MAX: Final = 20
 CLAIM_S_MAX: Final = 2.0
 """How long a predecessor may take to let go of the journal."""
 CLAIM_AGAIN_S: Final = 0.1
+NEARLY_FULL: Final = 0.9
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +115,18 @@ def _outlet(
     out = FramesOut(settings.frames_endpoint)
     if writer is None:
         return Direct(out)
-    return Journalled(writer, Folder(settings.state_dir / "audio"), out, stop, played_from=played_from)
+    frames_max = UNREAD_FRAMES_MAX
+    if settings.capture.pace == "real-time":
+        # It stands for a room, which does not wait either; but the bound must not take any of it.
+        frames_max = int(settings.journal.audio_hours_max * NEARLY_FULL * 3_600_000) // FRAME_MS
+    return Journalled(
+        writer,
+        Folder(settings.state_dir / "audio"),
+        out,
+        stop,
+        played_from=played_from,
+        unread_frames_max=frames_max,
+    )
 
 
 def _is_a_service() -> bool:

@@ -15,7 +15,7 @@ from minuted.messages import AudioEnd, AudioFrame, AudioGap
 from minuted.runtime.kill_points import reached
 
 UNREAD_FRAMES_MAX: Final = 12_000
-"""A recording waits while the journal holds so much of it, 10 minutes, that is not safe yet."""
+"""A recording played fast waits while the journal holds so much of it, 10 minutes, that is not safe yet."""
 LOOK_S: Final = 0.05
 """How often it looks whether it may go on."""
 SYNC_EVERY_S: Final = 0.25
@@ -105,6 +105,7 @@ class Journalled:
         stop: threading.Event,
         *,
         played_from: int | None = None,
+        unread_frames_max: int = UNREAD_FRAMES_MAX,
     ) -> None:
         self.trouble = ""
         self._writer = writer
@@ -112,6 +113,7 @@ class Journalled:
         self._out = out
         self._stop = stop
         self._oldest = self._played_from = played_from
+        self._unread_frames_max = unread_frames_max
         self._has_begun = False
         self._has_ended = writer.next_number == 0 or _ends(folder, writer.next_number)
         self._failure: OSError | None = None
@@ -192,9 +194,9 @@ class Journalled:
         """Say whether a recording has to wait. Its own numbers have no holes, so they count frames."""
         if self._oldest is None or self._played_from is None or self._stop.is_set():
             return False
-        if self._writer.next_number - self._oldest >= UNREAD_FRAMES_MAX:
+        if self._writer.next_number - self._oldest >= self._unread_frames_max:
             self._oldest = max(self._played_from, *segment_numbers(self._folder)[:1], 0)
-        return self._writer.next_number - self._oldest >= UNREAD_FRAMES_MAX
+        return self._writer.next_number - self._oldest >= self._unread_frames_max
 
     def _keep(self) -> None:
         while not self._closing.wait(SYNC_EVERY_S):

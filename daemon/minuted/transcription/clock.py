@@ -44,11 +44,11 @@ class Stretches:
         )
         self._next_number = next_number
 
-    def received(self, frame: AudioFrame) -> None:
-        """Note the next frame, in the order of their numbers."""
+    def received(self, frame: AudioFrame, *, anew: bool = False) -> None:
+        """Note the next frame, in the order of their numbers; `anew`: the sound before it had ended."""
         sound_ms = frame.number * FRAME_MS
         offset_ms = frame.captured_at_ms - sound_ms
-        if frame.number != self._next_number or self._is_other(frame.source, offset_ms):
+        if anew or frame.number != self._next_number or self._is_other(frame.source, offset_ms):
             self._stretches.append(Stretch(sound_ms, frame.source, offset_ms))
         self._next_number = frame.number + 1
 

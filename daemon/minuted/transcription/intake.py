@@ -89,10 +89,11 @@ class Intake:
         if 0 <= self.next_number < frame.number:
             reason = "" if self.has_ended else self._why_missing(self.next_number)
             hole = Hole(self.next_number, frame.number, reason)
+        # A recording that has come to its end and begins again is another one, be the numbers as they may.
+        self.stretches.received(frame, anew=self.has_ended)
         self.has_ended, self._reason = False, ""
         self.is_recording = frame.source != "microphone"
         self.is_paced = frame.paced
-        self.stretches.received(frame)
         self.next_number = frame.number + 1
         return hole
 

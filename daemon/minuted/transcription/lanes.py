@@ -103,6 +103,7 @@ class Lanes:
         in_order = sessions_max == 1 and bool(behind)
         if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
             if not (in_order or (sessions_max == 1 and self._lanes)):
+                self._end_muted(sessions_max)
                 self.state = "connecting"
                 self._lanes.append(self._lane(unheard, is_live=True))
         elif in_order and live and live.turns and not live.turn_is_open:
@@ -321,7 +322,7 @@ class Lanes:
         newest = self._intake.next_number
         frames = self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES))
         levels = []
-        while frame := frames.peek():
+        while (frame := frames.peek()) and frame.number < newest:
             levels.append(level_of(frame.number, frame.pcm))
             frames.advance()
         frames.close()
@@ -345,6 +346,13 @@ class Lanes:
         """End a session whose part another one is to hear again, from the mark on."""
         lane.is_live, lane.is_muted = False, True
         lane.terminate()
+
+    def _end_muted(self, sessions_max: int) -> None:
+        """Where there is no room for the live session, do not wait for the end of one that nobody needs."""
+        for lane in [lane for lane in self._lanes if lane.is_muted]:
+            if len(self.all) >= sessions_max:
+                lane.session.abandon()
+                self._forget(lane)
 
     def _make_room(self, refused: Lane, now_s: float) -> None:
         """The service has too many sessions open: live goes first, and for a while there is one."""

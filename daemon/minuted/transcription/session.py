@@ -67,6 +67,16 @@ def _connect_watchfully(uri: str, **kwargs: Any) -> Any:
 sdk_client.websocket_connect = _connect_watchfully
 
 
+class _NoTokens:
+    """In the place of the HTTP client each session brings for tokens: it loads all certificates, 1 MB."""
+
+    def __init__(self, **_: Any) -> None:
+        """Nothing is kept."""
+
+
+sdk_client._HTTPClient = _NoTokens  # type: ignore[misc,assignment]  # noqa: SLF001
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The upgrade was answered; Begin is to follow."""
@@ -121,17 +131,18 @@ class Session:
     @property
     def queued_ms(self) -> int:
         """How much audio waits in the SDK's sending queue."""
-        return self._client._write_queue.qsize() * FRAME_MS if self._client else 0  # noqa: SLF001
+        client = self._client
+        return client._write_queue.qsize() * FRAME_MS if client else 0  # noqa: SLF001
 
     def send(self, pcm: bytes) -> None:
         """Hand over one frame. After an end it goes nowhere: the mark decides what is sent again."""
-        if self._client:
-            self._client.stream(pcm)
+        if client := self._client:
+            client.stream(pcm)
 
     def force_endpoint(self) -> None:
         """End the current turn now."""
-        if self._client:
-            self._client.force_endpoint()  # type: ignore[no-untyped-call]  # the SDK's
+        if client := self._client:
+            client.force_endpoint()  # type: ignore[no-untyped-call]  # the SDK's
 
     def terminate(self) -> None:
         """Ask for the last turn and the end; Termination is posted, or Closed when it does not come."""
@@ -228,10 +239,13 @@ class Session:
             return
         client.disconnect(terminate=True)
         self._close(Failure("no Termination came", phase=self._phase))
+        self._client = None
 
     def _disconnect(self) -> None:
-        if self._client:
-            self._client.disconnect()
+        if client := self._client:
+            client.disconnect()
+            # Client and session know each other: months of sessions must not wait for a collection.
+            self._client = None
 
 
 def harmless(text: str) -> str:
