@@ -3,13 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
-# What the tests need beside Python: a sound server for the virtual microphone, and PortAudio.
-DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
+# What the tests need beside Python: a sound server for the virtual microphone, PortAudio, and a systemd to boot.
+DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2
 
-.PHONY: help demo test lint types pytest kills soak benches constraints sample packages debian clean
+.PHONY: help demo test lint types pytest test-systemd kills soak benches constraints sample packages debian clean
 
 help:  ## List the commands.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 16
 
 demo: $(READY)  ## Hear a real recording through the whole pipeline, captions live.
 	@$(BIN)/python deploy/demo.py
@@ -38,15 +38,21 @@ kills: $(READY)  ## Kill whole daemons at random and judge what comes out: N=100
 soak: $(READY)  ## Play a whole day at many times its pace, watching every word and the memory: HOURS=8.
 	@$(BIN)/python tests/soak/day.py --hours $(HOURS)
 
+test-systemd: $(READY) debian  ## Try service and installation under a real systemd, in a box: ten minutes, as root.
+	$(BIN)/pytest tests/systemd/test_units.py tests/systemd/test_service.py tests/systemd/long_service.py tests/systemd/long_install.py
+
 benches: $(READY)  ## Measure; one line of JSON each.
 	@for bench in tests/benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
 sample: $(READY)  ## Write deploy/minuted.toml anew from config.py.
 	$(BIN)/python -m minuted.config > deploy/minuted.toml
 
-constraints: $(READY)  ## Write deploy/constraints.txt anew from pyproject.toml.
+constraints: $(READY)  ## Write deploy/constraints.txt and requirements.txt anew from pyproject.toml.
 	$(BIN)/python deploy/constraints.py > deploy/constraints.txt.new
 	mv deploy/constraints.txt.new deploy/constraints.txt
+	$(BIN)/pip install --quiet --require-hashes -r deploy/constraints.txt
+	$(BIN)/python deploy/requirements.py > deploy/requirements.txt.new
+	mv deploy/requirements.txt.new deploy/requirements.txt
 
 packages:  # Name the Debian packages the tests need.
 	@echo $(DEBIAN)

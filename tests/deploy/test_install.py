@@ -1,0 +1,66 @@
+"""What can be said of install.sh without a machine for it; tests/systemd/long_install.py runs it whole."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "deploy/install.sh"
+NOBODY = 65534
+
+
+def run(*options: str, **how: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([SCRIPT, *options], capture_output=True, text=True, check=False, **how)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "install.sh",
+        "build_deb.sh",
+        *(f"debian/{name}" for name in ("preinst", "postinst", "prerm", "postrm")),
+    ],
+)
+def test_a_script_is_one(script: str) -> None:
+    """dash stops half way through a file that it cannot read further."""
+    path = ROOT / "deploy" / script
+    assert os.access(path, os.X_OK)
+    subprocess.run(["dash", "-n", path], check=True)
+
+
+def test_help_names_every_option() -> None:
+    """An option nobody is told of is none."""
+    told = run("--help").stdout
+    options = set(re.findall(r"^ +(--[\w-]+)(?: \||\))", SCRIPT.read_text(), re.MULTILINE))
+    assert {"--room", "--no-key", "--purge"} <= options
+    assert not {option for option in options if option not in told}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--rom", "x"], "unknown option --rom"),
+        (["--room"], "--room needs a value"),
+        (["--service", "cloud"], "assemblyai or local"),
+        (["--purge"], "goes with --uninstall"),
+    ],
+)
+def test_a_wrong_word_changes_nothing(words: list[str], reason: str) -> None:
+    done = run(*words)
+    assert done.returncode == 1
+    assert reason in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_only_root_can_install() -> None:
+    done = run(user=NOBODY)
+    assert (done.returncode, "only root" in done.stderr) == (1, True)
+
+
+def test_every_unit_is_installed_and_removed() -> None:
+    """A unit that --uninstall forgets would start again with the machine."""
+    (listed,) = re.findall(r'^readonly UNITS="(.*)"$', SCRIPT.read_text(), re.MULTILINE)
+    assert set(listed.split()) == {unit.stem for unit in (ROOT / "systemd").glob("*.service")}

@@ -1,0 +1,71 @@
+"""A room for each file of tests: its machine boots once."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from systemd.box import Box, reason_not_to
+from systemd.room import ROOT, Room, seed_program, seed_world
+
+
+@contextmanager
+def made_box() -> Iterator[Box]:
+    """Make a box that is not started yet, and end it whatever happens."""
+    if reason := reason_not_to():
+        pytest.skip(reason)
+    assert Path("/lib/systemd/systemd").exists(), "the Debian package systemd is missing"
+    folder = Path(tempfile.mkdtemp(prefix="m-box-", dir="/tmp"))
+    box = Box(folder / "box")
+    try:
+        yield box
+    finally:
+        box.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Room]:
+    """A machine with minuted on it, not started."""
+    with made_box() as box:
+        seed_world(box)
+        seed_program(box)
+        box.start()
+        room = Room(box)
+        room.make_user()
+        room.prepare()
+        yield room
+
+
+@pytest.fixture(scope="module")
+def bare_machine() -> Iterator[Room]:
+    """A machine that minuted never was on; /srv/source is the checkout, /srv/wheels has its packages."""
+    given = os.environ.get("MINUTED_WHEELS")
+    wheels = Path(given or tempfile.mkdtemp(prefix="m-wheels-", dir="/tmp"))
+    if not given:
+        download = ["pip", "download", "--quiet", "--require-hashes", "--dest", wheels]
+        requirements = ROOT / "deploy/requirements.txt"
+        subprocess.run([sys.executable, "-m", *download, "--requirement", requirements], check=True)
+    with made_box() as box:
+        seed_world(box)
+        box.bind(wheels, "/srv/wheels")
+        box.start()
+        room = Room(box, wheels)
+        room.prepare()
+        yield room
+    if not given:
+        shutil.rmtree(wheels)
+
+
+@pytest.fixture
+def room(machine: Room) -> Iterator[Room]:
+    """The machine with nothing running and nothing written yet."""
+    machine.end()
+    yield machine
+    machine.end()

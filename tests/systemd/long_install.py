@@ -1,0 +1,115 @@
+"""deploy/install.sh on a machine that never had minuted, up to captions from its microphone.
+
+The box has no network: pip takes what was downloaded before, by the same hashes.
+"""
+
+import os
+import subprocess
+
+import pytest
+
+from simulator.coded import compose
+from systemd.room import CONFIG, KEY, ROOT, Room, setpriv
+
+INSTALL = ["env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels", "/srv/source/deploy/install.sh"]
+INSTALL_S_MAX = 400
+SPEECH = compose(1, words=(3, 3), tail_ms=800)
+LATER = compose(1, words=(3, 3), tail_ms=800, first_number=101)
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def install(room: Room, *options: str, check: bool = True) -> str:
+    return room.box.run(*INSTALL, *options, check=check, timeout_s=INSTALL_S_MAX)
+
+
+def releases(room: Room) -> list[str]:
+    return room.box.run("ls", "/opt/minuted/releases").split()
+
+
+def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
+    """One story, in its order: each step takes what the one before left."""
+    room = bare_machine
+    (room.box.root / "root/key").write_text(KEY + "\n")
+
+    # From nothing to a running service.
+    said = install(room, "--room", 'board "A|B&C"', "--device", "table", "--key-file", "/root/key")
+    assert "Stored the key, encrypted" in said
+    assert "minuted is running" in said
+    assert KEY not in said + room.file("/etc/credstore.encrypted/assemblyai.key")
+    assert 'room = "board \\"A|B&C\\""' in room.file("/etc/minuted/minuted.toml")
+    assert room.property("ActiveState") == "active"
+    assert room.property("UnitFileState") == "enabled"
+    assert (
+        room.box.run("stat", "--format=%U:%G %a", "/etc/minuted/minuted.toml").strip() == "root:minuted 640"
+    )
+
+    # The simulated service instead of the real one; then captions, with the key that was stored.
+    room.configure(CONFIG)
+    room.systemctl("restart", "minuted")
+    room.box.wait_until(room.are_ready)
+    assert room.hears(SPEECH)
+    status = [*setpriv("minuted"), "minuted", "status"]
+    assert "capture" in room.box.run(*status)
+
+    # Again: an upgrade in place, that keeps the configuration, the key and the words.
+    assert "minuted is running" in install(room)
+    assert len(releases(room)) == 2
+    assert room.file("/etc/minuted/minuted.toml") == CONFIG
+    room.box.wait_until(room.are_ready)
+    assert room.hears(LATER)
+    assert [word.text for word in SPEECH.words] == room.words()[: len(SPEECH.words)]
+
+    # An upgrade that does not start: the release before is back.
+    before = room.box.run("readlink", "/opt/minuted/current")
+    room.box.run(
+        "sh",
+        "-c",
+        "cp -a /srv/source /root/broken && echo 'raise SystemExit(1)' > "
+        "/root/broken/daemon/minuted/supervisor.py",
+    )
+    broken = [*INSTALL[:-1], "/root/broken/deploy/install.sh"]
+    assert "the one before is back" in room.box.run(*broken, check=False, timeout_s=INSTALL_S_MAX)
+    assert room.box.run("readlink", "/opt/minuted/current") == before
+    assert room.property("ActiveState") == "active"
+
+    # Removed, and all that was recorded is there; then nothing is.
+    assert "still there" in install(room, "--uninstall")
+    assert room.words()
+    left = room.box.run(
+        "sh", "-c", "ls -d /opt/minuted /usr/local/lib/systemd/system/minuted* 2>/dev/null || true"
+    )
+    assert left == ""
+    assert room.systemctl("is-active", "minuted", check=False) == "inactive"
+    install(room, "--uninstall", "--purge")
+    assert room.box.run("sh", "-c", "ls -d /var/lib/minuted /etc/minuted 2>/dev/null || true") == ""
+    assert room.box.run("getent", "passwd", "minuted", check=False) == ""
+
+
+def test_the_debian_package_does_the_same_without_a_network(bare_machine: Room) -> None:
+    """For fleets: whatever manages them installs one file, and may have put the configuration there."""
+    room = bare_machine
+    wheels = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(room.wheels)}
+    subprocess.run([ROOT / "deploy/build_deb.sh", room.wheels], check=True, env={**os.environ, **wheels})
+    (package,) = room.wheels.glob("minuted_*.deb")
+
+    said = room.box.run("dpkg", "--install", f"/srv/wheels/{package.name}", timeout_s=INSTALL_S_MAX)
+    assert "does not start" not in said
+    assert (room.property("ActiveState"), room.property("UnitFileState")) == ("active", "enabled")
+    assert room.file("/etc/minuted/minuted.toml").startswith("# minuted.toml: every key")
+    # Without a key it is the engine on this machine that listens.
+    assert "delivery/file_log" in room.box.run(*setpriv("minuted"), "minuted", "status")
+
+    room.configure(CONFIG)
+    room.box.run("sh", "-c", f"umask 077; echo {KEY} > /etc/credstore/assemblyai.key")
+    # The same again is an upgrade: it restarts what runs and leaves the configuration alone.
+    room.box.run("dpkg", "--install", f"/srv/wheels/{package.name}", timeout_s=INSTALL_S_MAX)
+    assert room.file("/etc/minuted/minuted.toml") == CONFIG
+    room.box.wait_until(room.are_ready)
+    assert room.hears(SPEECH)
+    room.box.run("dpkg", "--remove", "minuted")
+    assert room.words()
+    assert room.systemctl("is-active", "minuted", check=False) == "inactive"
+    room.box.run("dpkg", "--purge", "minuted")
+    left = "ls -d /opt/minuted /etc/minuted /var/lib/minuted 2>/dev/null || true"
+    assert room.box.run("sh", "-c", left) == ""

@@ -1,0 +1,86 @@
+"""The service under a real systemd, in a box: what an unattended machine relies on."""
+
+import json
+
+from simulator.coded import compose
+from systemd.room import CONFIG, KEY, SOCKETS, Room, setpriv
+
+SHORT = compose(1, words=(3, 3), tail_ms=800)
+CONNECT = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])"
+
+
+def test_it_says_when_it_is_ready_and_every_word_arrives(room: Room) -> None:
+    """The whole of it in the sandbox: a sound server, a socket to the service, two sinks, a stop."""
+    room.start()
+    assert room.property("ActiveState") == "active"
+    assert room.property("StatusText").startswith("boardroom: ")
+    assert room.are_ready()
+    assert room.hears(SHORT)
+    assert "word0001" in room.box.run("sh", "-c", "cat /var/lib/minuted/srt/*.srt")
+    room.systemctl("stop", "minuted")
+    assert (room.property("Result"), room.property("ExecMainStatus")) == ("success", "0")
+    entries = [json.loads(line) for line in room.journal("--output=json").splitlines()]
+    assert {"supervisor", "capture", "transcription"} <= {entry.get("MINUTED_STAGE") for entry in entries}
+    assert not [entry for entry in entries if int(entry["PRIORITY"]) <= 3], "errors in a run without any"
+
+
+def test_a_killed_service_is_back_without_its_old_processes(room: Room) -> None:
+    """Whatever is killed, and by whom: the room goes on, and nobody is there twice."""
+    room.start()
+    old = {str(row["pid"]) for row in room.stages().values()} | {room.property("MainPID")}
+    folder = (room.box.root / SOCKETS.lstrip("/")).stat().st_ino
+    began = len(room.journal())
+    room.systemctl("kill", "--signal=KILL", "--kill-who=main", "minuted")
+    room.box.wait_until(lambda: room.property("NRestarts") == "1")
+    room.box.wait_until(lambda: room.property("ActiveState") == "active")
+    room.box.wait_until(room.are_ready)
+    control_group = room.property("ControlGroup")
+    assert not old & set(room.file(f"/sys/fs/cgroup{control_group}/cgroup.procs").split())
+    assert (room.box.root / SOCKETS.lstrip("/")).stat().st_ino == folder
+    assert room.hears(SHORT), room.journal()[began:]
+
+
+def test_the_key_reaches_the_service_and_nobody_else(room: Room) -> None:
+    """The simulated service takes no other key; who may become another user may not read it."""
+    room.start()
+    room.box.wait_until(lambda: room.stages()["transcription"]["state"] == "live")
+    kept = "/run/credentials/minuted.service/assemblyai.key"
+    assert room.box.run("cat", kept).strip() == KEY
+    assert "Permission denied" in room.as_user("nobody", "cat", kept)
+    pids = [str(row["pid"]) for row in room.stages().values()] + [room.property("MainPID")]
+    for pid in pids:
+        shown = room.file(f"/proc/{pid}/environ") + room.file(f"/proc/{pid}/cmdline")
+        assert "MINUTED_SUPERVISOR_PID" in shown or pid == pids[-1]
+        assert KEY not in shown
+    assert KEY not in room.systemctl("show", "minuted") + room.systemctl("status", "minuted")
+    assert KEY not in room.journal() + json.dumps(room.stages())
+
+
+def test_who_is_not_in_the_group_may_not_connect(room: Room) -> None:
+    """The words of a room are for those who were let in."""
+    room.start()
+    python = ["/usr/bin/python3", "-c", CONNECT]
+    for socket in ("turns", "replay", "control-supervisor"):
+        path = f"{SOCKETS}/{socket}.sock"
+        assert "PermissionError" in room.as_user("nobody", *python, path)
+        room.box.run(*setpriv("minuted"), *python, path)
+
+
+def test_a_sink_that_writes_elsewhere_fails_and_says_so(room: Room) -> None:
+    """The sandbox holds, the reason is told, and the other sink goes on."""
+    room.box.run("install", "-d", "-m", "777", "/srv/open")
+    room.configure(CONFIG.replace("/var/lib/minuted/srt", "/srv/open"))
+    room.start()
+    assert room.hears(SHORT)
+    room.box.wait_until(lambda: "Read-only file system" in json.dumps(room.stages()["delivery/srt"]))
+    assert room.box.run("ls", "/srv/open") == ""
+    assert room.property("ActiveState") == "active"
+
+
+def test_a_bad_configuration_is_not_tried_again(room: Room) -> None:
+    """Exit status 78: someone has to change the file first; the journal says what is wrong in it."""
+    room.configure(CONFIG + "\n[capture_]\n")
+    assert "failed" in room.systemctl("start", "minuted", check=False)
+    assert room.property("ActiveState") == "failed"
+    assert (room.property("ExecMainStatus"), room.property("NRestarts")) == ("78", "0")
+    assert "unknown key 'capture_'" in room.journal()
