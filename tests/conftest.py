@@ -57,9 +57,9 @@ def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def logs_as_they_come() -> Iterator[None]:
-    """Undo what a test sets up of the logs: the next one may look for a line."""
+    """Undo what a module's tests set up of the logs: the next one's may look for a line."""
     yield
     structlog.reset_defaults()
 

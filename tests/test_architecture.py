@@ -93,6 +93,7 @@ NOT_IMPORTED: Mapping[str, str] = {
     "hatchling": "builds the wheel without a network",
     "mypy": "a tool",
     "pytest-timeout": "a plugin of pytest",
+    "pytest-xdist": "a plugin of pytest",
     "ruff": "a tool",
 }
 
