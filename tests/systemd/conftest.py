@@ -44,23 +44,28 @@ def machine() -> Iterator[Room]:
 
 
 @pytest.fixture(scope="module")
-def bare_machine() -> Iterator[Room]:
-    """A machine that minuted never was on; /srv/source is the checkout, /srv/wheels has its packages."""
-    given = os.environ.get("MINUTED_WHEELS")
-    wheels = Path(given or tempfile.mkdtemp(prefix="m-wheels-", dir="/tmp"))
-    if not given:
-        download = ["pip", "download", "--quiet", "--require-hashes", "--dest", wheels]
+def wheels() -> Iterator[Path]:
+    """A folder with all that pip will be asked for; MINUTED_WHEELS names one that is there already."""
+    if given := os.environ.get("MINUTED_WHEELS"):
+        yield Path(given)
+        return
+    with tempfile.TemporaryDirectory(prefix="m-wheels-", dir="/tmp") as folder:
+        download = ["pip", "download", "--quiet", "--require-hashes", "--dest", folder]
         requirements = ROOT / "deploy/requirements.txt"
         subprocess.run([sys.executable, "-m", *download, "--requirement", requirements], check=True)
+        yield Path(folder)
+
+
+@pytest.fixture
+def bare_machine(wheels: Path) -> Iterator[Room]:
+    """A machine that minuted never was on; /srv/source is the checkout, /srv/wheels has its packages."""
     with made_box() as box:
         seed_world(box)
         box.bind(wheels, "/srv/wheels")
         box.start()
-        room = Room(box, wheels)
+        room = Room(box)
         room.prepare()
         yield room
-    if not given:
-        shutil.rmtree(wheels)
 
 
 @pytest.fixture

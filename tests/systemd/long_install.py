@@ -5,6 +5,7 @@ The box has no network: pip takes what was downloaded before, by the same hashes
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -86,12 +87,12 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     assert room.box.run("getent", "passwd", "minuted", check=False) == ""
 
 
-def test_the_debian_package_does_the_same_without_a_network(bare_machine: Room) -> None:
+def test_the_debian_package_does_the_same_without_a_network(bare_machine: Room, wheels: Path) -> None:
     """For fleets: whatever manages them installs one file, and may have put the configuration there."""
     room = bare_machine
-    wheels = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(room.wheels)}
-    subprocess.run([ROOT / "deploy/build_deb.sh", room.wheels], check=True, env={**os.environ, **wheels})
-    (package,) = room.wheels.glob("minuted_*.deb")
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    subprocess.run([ROOT / "deploy/build_deb.sh", wheels], check=True, env={**os.environ, **offline})
+    (package,) = wheels.glob("minuted_*.deb")
 
     said = room.box.run("dpkg", "--install", f"/srv/wheels/{package.name}", timeout_s=INSTALL_S_MAX)
     assert "does not start" not in said

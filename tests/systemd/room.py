@@ -58,11 +58,9 @@ exec {python} -m {module} "$@"
 class Room:
     """The box, and what a person at that machine would do."""
 
-    def __init__(self, box: Box, wheels: Path = ROOT) -> None:
+    def __init__(self, box: Box) -> None:
         self.box = box
         self._began_s = time.time()
-        self.wheels = wheels
-        """Where a bare machine finds packages: /srv/wheels, as it sees it."""
 
     def prepare(self) -> None:
         """Start what stands for the world around minuted."""
