@@ -321,7 +321,7 @@ def test_a_sound_server_that_hangs_from_the_start_is_noticed_and_said(microphone
     process = start(
         settings, microphones.environment, "-c", CHANGED.format(change=change), str(settings.path)
     )
-    assert process.end() == 75
+    assert process.end() == 1
     failed = next(line for line in process.log if line["event"] == "source_failed")
     assert failed["reason"] == "the sound system has not answered for 1 s"
 
