@@ -119,28 +119,32 @@ class Supervisor:
         )
         self._watcher.start()
         try:
-            with (
-                signals.waking(self._wake_out.fileno(), self._hear_signal),
-                selectors.DefaultSelector() as events,
-            ):
-                events.register(self._wake_in, selectors.EVENT_READ)
-                events.register(self._notices, selectors.EVENT_READ)
-                while self._work(time.monotonic()):
-                    events.select(self._pause_s(time.monotonic()))
-                    with suppress(BlockingIOError):
-                        self._wake_in.recv(4096)
+            # To the last moment: an impatient third Ctrl-C must not break into the end.
+            with signals.waking(self._wake_out.fileno(), self._hear_signal):
+                try:
+                    self._loop()
+                finally:
+                    for child in self._roster:
+                        child.kill()
+                    if self._stop:
+                        self._stop.close()
+                    self._watcher.close()
+                    self._reloading.close()
         finally:
-            for child in self._roster:
-                child.kill()
-            if self._stop:
-                self._stop.close()
-            self._watcher.close()
-            self._reloading.close()
             control.close()
             self._notices.close()
             self._wake_in.close()
             self._wake_out.close()
         return self._conclude()
+
+    def _loop(self) -> None:
+        with selectors.DefaultSelector() as events:
+            events.register(self._wake_in, selectors.EVENT_READ)
+            events.register(self._notices, selectors.EVENT_READ)
+            while self._work(time.monotonic()):
+                events.select(self._pause_s(time.monotonic()))
+                with suppress(BlockingIOError):
+                    self._wake_in.recv(4096)
 
     def stop(self) -> None:
         """Ask for a stop in order. May be called from any thread."""
