@@ -100,6 +100,7 @@ def test_a_status_tells_all_there_is_to_know(room: Room) -> None:
     status = until(lambda: (told := room.status("second")).get("delivered") == 1 and told)
     assert status.pop("pid") > 0
     assert status.pop("uptime_s") >= 0
+    assert status.pop("loop_age_s", 0.0) >= 0
     assert status == {
         "state": "delivering",
         "reason": "",

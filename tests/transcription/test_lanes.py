@@ -196,7 +196,8 @@ def test_a_turn_that_cannot_be_read_does_not_hold_up_the_rest(make_room: Callabl
         room.play(recording)
         room.end()
     assert [gap.reason for gap in room.gaps] == ["unreadable"]
-    assert room.words == texts(recording)
+    # How much of the first was given up depends on how much a session had been sent.
+    assert room.words[-len(recording.words) :] == texts(recording)
 
 
 def test_a_dead_link_is_noticed_and_nothing_of_it_is_lost(make_room: Callable) -> None:
