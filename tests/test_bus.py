@@ -269,8 +269,11 @@ def test_an_oversized_answer_is_not_taken_and_a_new_connection_hears_the_next(
     def answer(socket: Any, data: bytes) -> None:
         if kind is ReplayClient:
             assert socket.ask({"from_seq": 1})
-        assert server.poll(WAIT_S * 1000)
-        asked = server.recv_multipart()
+        asked = [b""]
+        # A subscription begins with 1; the end of an earlier one, with 0, may still come.
+        while kind is TurnsIn and asked[0][:1] != b"\1" or not asked[0]:
+            assert server.poll(WAIT_S * 1000)
+            asked = server.recv_multipart()
         server.send_multipart([*asked[:-1], data] if kind is ReplayClient else [b"heartbeat", data])
 
     with kind(endpoint) as socket:
@@ -280,8 +283,6 @@ def test_an_oversized_answer_is_not_taken_and_a_new_connection_hears_the_next(
         events.close(linger=0)
         assert disconnected
         assert socket.receive() is None
-    while server.poll(0):
-        server.recv_multipart()  # that it goes
     with kind(endpoint) as socket:
         answer(socket, encode(message) if kind is TurnsIn else pack(message))
         assert socket.receive(WAIT_S) == message
