@@ -26,7 +26,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "msgpack": ("messages.py",),
     "numpy": ("capture/", "engine/recogniser.py"),
     "pydantic": ("transcription/",),
-    "rich": ("watch.py", "status.py", "check.py", "cli.py", "sound_check.py"),
+    "rich": ("commands/", "status.py", "cli.py"),
     "sounddevice": ("capture/microphone.py",),
     "soundfile": ("capture/",),
     "soxr": ("capture/",),
@@ -47,7 +47,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "options": (),
     "session_settings": ("options",),
     "addresses": ("options",),
-    "config": ("addresses", "options", "runtime.guard", "session_settings"),
+    "sections": ("options",),
+    "config": ("addresses", "options", "runtime.guard", "sections", "session_settings"),
     "doors": (),
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
@@ -60,32 +61,15 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
-    "machine": ("config",),
-    "restarts": (),
-    "child": ("config", "restarts", "runtime"),
     "status": ("config", "control", "messages"),
-    "draining": ("child", "config", "control", "messages", "restarts", "status"),
-    "liveness": ("config", "restarts", "status"),
-    "plans": ("config", "stages"),
-    "trial": ("config", "plans", "roster"),
-    "reloading": ("config", "control", "plans", "roster", "runtime", "trial"),
-    "roster": ("child", "config", "plans", "restarts", "stages"),
-    "stages": ("config", "restarts"),
     "summary": ("status",),
-    "telling": ("liveness", "roster", "runtime", "status", "summary"),
-    "supervisor": (
-        *("bus", "child", "config", "control", "draining", "liveness", "reloading", "restarts", "roster"),
-        *("runtime", "stages", "telling", "trial"),
-    ),
-    "pausing": ("config", "control", "messages", "status"),
-    "watch": ("bus", "config", "messages", "runtime"),
+    "supervision": ("bus", "config", "control", "messages", "runtime", "status", "summary"),
     "usage": (),
-    # These two are no process: they look into a stage for what only it knows, when they are asked to.
-    "check": (
-        *("__init__", "addresses", "bus", "config", "control", "keys", "machine", "runtime"),
+    # No process: they look into a stage for what only it knows, when they are asked to.
+    "commands": (
+        *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
         *("capture", "delivery.discovery", "transcription.trial"),
     ),
-    "sound_check": ("config", "control", "messages", "capture"),
     "cli": ("", "*"),
     "__main__": ("cli",),
 }
@@ -381,9 +365,9 @@ BREACHES = [
     (wrong_ways, "daemon/minuted/novelty.py", "", "novelty.py: say in ALLOWED what novelty may import"),
     (
         wrong_ways,
-        "daemon/minuted/check.py",
-        "from .delivery import runner",
-        "check.py imports minuted.delivery.runner",
+        "daemon/minuted/commands/check.py",
+        "from ..delivery import runner",
+        "commands/check.py imports minuted.delivery.runner",
     ),
     (
         processes_that_meet,

@@ -63,7 +63,7 @@ def test_help_loads_none_of_the_heavy_libraries():
 
 def test_the_supervisor_loads_no_sdk_no_sound_and_no_sink():
     code = (
-        "import sys, minuted.supervisor, minuted.check; "
+        "import sys, minuted.supervision.supervisor, minuted.commands.check; "
         "print([name for name in ('assemblyai', 'sounddevice', 'soundfile', 'numpy', 'httpx', 'websockets') "
         "if name in sys.modules])"
     )

@@ -85,8 +85,9 @@ def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings",
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from . import check, supervisor
+    from .commands import check
     from .runtime import logs
+    from .supervision import supervisor
 
     settings, text = _read(arguments, arguments.config)
     check.prepare(settings)
@@ -151,8 +152,8 @@ def _stage(arguments: argparse.Namespace) -> int:
     signals.die_with_parent()
     import structlog
 
-    from . import check
     from .bus import AddressInUseError
+    from .commands import check
     from .options import ConfigError
     from .runtime import logs, notify
 
@@ -174,7 +175,7 @@ def _stage(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from . import check
+    from .commands import check
 
     _quiet_logs()
     return check.run(lambda: _settings(arguments), online=arguments.online)
@@ -182,7 +183,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _devices(arguments: argparse.Namespace) -> int:
     if arguments.test is not None:
-        from . import sound_check
+        from .commands import sound_check
 
         _quiet_logs()
         return sound_check.run(_settings(arguments), arguments.test)
@@ -243,8 +244,9 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _reload(arguments: argparse.Namespace) -> int:
-    from . import reloading, status
+    from . import status
     from .options import ConfigError
+    from .supervision import reloading
 
     try:
         settings = _settings(arguments)
@@ -267,7 +269,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     from .runtime import signals
 
     signals.die_with_parent()
-    from . import watch
+    from .commands import watch
 
     return watch.run(_settings(arguments), until_end=arguments.until_end)
 
@@ -288,23 +290,23 @@ def _endpoint(arguments: argparse.Namespace) -> int:
 
 
 def _pause(arguments: argparse.Namespace) -> int:
-    from . import pausing
+    from .commands import pausing
 
     print(pausing.begin(_settings(arguments), arguments.duration_s))
     return DONE
 
 
 def _resume(arguments: argparse.Namespace) -> int:
-    from . import pausing
+    from .commands import pausing
 
     print(pausing.end(_settings(arguments)))
     return DONE
 
 
 def _dead_letters(arguments: argparse.Namespace) -> int:
+    from .commands.watch import clean
     from .delivery import dead_letters
     from .options import ConfigError
-    from .watch import clean
 
     settings, name = _settings(arguments), arguments.name
     if name not in settings.sinks:

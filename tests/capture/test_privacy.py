@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from capture.conftest import Process
-from minuted import pausing
+from minuted.commands import pausing
 from minuted.messages import AudioEnd, AudioFrame, AudioGap
 
 MEMORY = '[journal]\naudio = "memory"'

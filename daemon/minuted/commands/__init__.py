@@ -1,0 +1,1 @@
+"""What the commands do beyond asking a running daemon."""

@@ -1,0 +1,289 @@
+"""Live captions in a terminal: partials in place, finals for good. `minuted watch`."""
+
+import os
+import sys
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from minuted.bus import TurnsIn
+from minuted.config import Settings
+from minuted.messages import Gap, Message, Session, Turn
+from minuted.runtime import signals
+
+LIVE_ROWS_MAX: Final = 6
+"""Of a longer partial the last rows are shown."""
+HISTORY_MAX: Final = 300
+"""Lines kept for a terminal that changes its width, and turns for which a revision is recognised."""
+SILENCE_S_MAX: Final = 3.5
+"""Without a heartbeat for so long, minuted is not there."""
+LOOK_EVERY_S: Final = 0.25
+MESSAGES_AT_ONCE_MAX: Final = 200
+JOINERS: Final = "\u200c\u200d"
+"""Invisible letters that Persian, Hindi and others are written with."""
+_OVER: Final = ("retrying", "refused", "ended", "drained")
+
+
+def run(settings: Settings, *, until_end: bool) -> int:
+    """Show captions until SIGTERM or Ctrl-C; with `until_end` until the recording is drained."""
+    stop = signals.stop_event()
+    captions = Captions(f"waiting for minuted ({settings.runtime_dir})", time.monotonic())
+    console = Console(highlight=False, markup=False, emoji=False)
+    screen = Screen(console) if sys.stdout.isatty() and not console.is_dumb_terminal else None
+    if screen is None:
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a text file
+    with TurnsIn(settings.turns_endpoint) as turns:
+        try:
+            while not stop.is_set() and not (until_end and captions.are_over):
+                for message in _arrived(turns):
+                    lines = captions.hear(message, time.monotonic())
+                    if screen:
+                        screen.add(lines)
+                    elif text := plain(message):
+                        print(text, flush=True)
+                if screen:
+                    screen.paint(captions.live(time.monotonic()))
+        finally:
+            if screen:
+                screen.close()
+    return 0
+
+
+def _arrived(turns: TurnsIn) -> Iterable[Message]:
+    timeout_s = LOOK_EVERY_S
+    for _ in range(MESSAGES_AT_ONCE_MAX):
+        message = turns.receive(timeout_s)
+        if message is None:
+            return
+        yield message
+        timeout_s = 0
+
+
+class Captions:
+    """What is to be seen: messages and the time (monotonic) go in, lines come out."""
+
+    def __init__(self, waiting: str, now_s: float) -> None:
+        self.are_over = False
+        self._waiting = waiting
+        self._heard_s = now_s
+        self._is_there = False
+        self._note = ""
+        self._model = ""
+        self._meeting_id = ""
+        self._partials: dict[str, Turn] = {}
+        self._shown: OrderedDict[str, str] = OrderedDict()
+
+    def hear(self, message: Message, now_s: float) -> list[Text]:
+        """Take a message; give the lines that stay."""
+        if not self._is_there:
+            self._is_there, self._note = True, "listening"
+        self._heard_s = now_s
+        match message:
+            case Turn():
+                return [*self._opening(message), *self._hear_turn(message)]
+            case Gap():
+                return [gap_line(message)]
+            case Session():
+                return self._hear_session(message)
+        return []
+
+    def live(self, now_s: float) -> list[Text]:
+        """Give the lines that hold for now: the turns being spoken, else how things stand."""
+        if self._is_there and now_s - self._heard_s > SILENCE_S_MAX:
+            self._is_there = False
+            self._partials.clear()
+        if not self._is_there:
+            return [Text(self._waiting, "dim")]
+        lines = [partial_line(turn) for turn in self._partials.values()]
+        if not lines or self._note != "listening":
+            lines.append(Text(self._note, "dim"))
+        return lines
+
+    def _opening(self, turn: Turn) -> list[Text]:
+        if turn.meeting_id == self._meeting_id:
+            return []
+        self._meeting_id = turn.meeting_id
+        began = datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone()
+        return [Text(f"{clean(turn.room)}, {began:%A %d %B %Y, %H:%M}", "dim")]
+
+    def _hear_turn(self, turn: Turn) -> list[Text]:
+        if not turn.final:
+            self._partials[turn.session_id] = turn
+            return []
+        partial = self._partials.get(turn.session_id)
+        if partial and partial.turn_order <= turn.turn_order:
+            del self._partials[turn.session_id]
+        if self._shown.get(turn.id) == turn.text:
+            # Only its speakers were looked over again.
+            return []
+        line = final_line(turn, revised=turn.id in self._shown)
+        self._shown[turn.id] = turn.text
+        if len(self._shown) > HISTORY_MAX:
+            self._shown.popitem(last=False)
+        return [line]
+
+    def _hear_session(self, session: Session) -> list[Text]:
+        if session.event in _OVER:
+            if session.session_id:
+                self._partials.pop(session.session_id, None)
+            else:
+                self._partials.clear()
+        reason = clean(session.reason)
+        self.are_over = session.event == "drained"
+        match session.event:
+            case "retrying" | "refused":
+                what = "the service refuses" if session.event == "refused" else "no connection"
+                again = f", again in {session.retry_in_s:.0f} s" if session.retry_in_s is not None else ""
+                self._note = f"{what}{again}" + (f": {reason}" if reason else "")
+            case "paused":
+                self._note = "paused: nothing is heard"
+            case "ended" if self._note.startswith("paused"):
+                pass  # the session that the pause has ended
+            case "warning":
+                return [Text(f"! {reason}", "yellow dim")]
+            case _:
+                self._note = "listening"
+        if session.event == "started" and session.model != self._model:
+            self._model = session.model
+            return [Text(f"listening with {clean(session.model)}", "dim")]
+        return []
+
+
+def final_line(turn: Turn, *, revised: bool = False) -> Text:
+    """Show a turn that will not change: a tick, its time, who and what."""
+    mark = ("~ ", "cyan") if revised else ("✓ ", "green")
+    line = Text.assemble(mark, (f"{clock(turn.start_ms)}  ", "cyan"), *_said(turn, ""))
+    notes = [note for note, holds in (("backfilled", turn.backfilled), ("revised", revised)) if holds]
+    if notes:
+        line.append(f" ({', '.join(notes)})", "dim")
+    return line
+
+
+def partial_line(turn: Turn) -> Text:
+    """Show a turn that may still change."""
+    return Text.assemble(("  ", "dim"), (f"{clock(turn.start_ms)}  ", "dim"), *_said(turn, "dim"))
+
+
+def gap_line(gap: Gap) -> Text:
+    """Show a stretch without words, and why."""
+    return Text(f"- {clock(gap.start_ms)}  no words until {clock(gap.end_ms)}: {clean(gap.reason)}", "yellow")
+
+
+def plain(message: Message) -> str:
+    """Give a final or a gap as one line for a pipe or a file; nothing for what does not stay."""
+    if isinstance(message, Gap):
+        return gap_line(message).plain
+    if isinstance(message, Turn) and message.final:
+        return final_line(message, revised=message.type == "revision").plain
+    return ""
+
+
+def clock(at_ms: int) -> str:
+    """Give a time in the meeting as mm:ss, from an hour on as h:mm:ss."""
+    minutes, second = divmod(max(0, at_ms) // 1000, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute:02}:{second:02}"
+
+
+def clean(text: str) -> str:
+    """Take out what a terminal would obey."""
+    return "".join(letter if letter.isprintable() or letter in JOINERS else " " for letter in text).strip()
+
+
+def _said(turn: Turn, style: str) -> list[tuple[str, str]]:
+    speaker = [(f"{clean(turn.speaker)}: ", f"{style} bold".strip())] if turn.speaker else []
+    return [*speaker, (clean(turn.text), style)]
+
+
+def wrap(line: Text, width: int, console: Console) -> list[Text]:
+    """Break a line at words, its further rows set in below the first one's text."""
+    # The column past a terminal's last one is no place for a cursor.
+    room = max(1, width - 1)
+    words_at = line.plain.find("  ", 2) + 2 if line.plain[:2] in ("✓ ", "~ ", "- ", "  ") else 0
+    if words_at > room // 2:
+        return list(line.wrap(console, room))
+    head, body = line.divide([words_at]) if words_at else (Text(), line)
+    rows = list(body.wrap(console, room - words_at)) or [Text()]
+    for row in rows:
+        row.rstrip()
+    return [head + rows[0], *(Text(" " * words_at) + row for row in rows[1:])]
+
+
+def paint(rows: int, above: Sequence[str], live: Sequence[str]) -> str:
+    """Write `above` for good and `live` below it, over the `rows` rows that were live before.
+
+    The cursor stands at the end of the last live row, before and after.
+    """
+    start = "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "")
+    for_good = "".join(f"{row}\x1b[K\r\n" for row in above)
+    return start + for_good + "\x1b[K\r\n".join(live) + "\x1b[J"
+
+
+class Screen:
+    """The terminal: lines that stay, and below them the live ones."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._width = _size()[0]
+        self._new: list[Text] = []
+        self._history: deque[Text] = deque(maxlen=HISTORY_MAX)
+        self._rows = 0
+        self._painted: list[str] = []
+
+    def add(self, lines: Iterable[Text]) -> None:
+        """Have these stay, from the next painting on."""
+        self._new += lines
+
+    def paint(self, live: Iterable[Text]) -> None:
+        width, height = _size()
+        below = self._wrapped(live, width)
+        rows_max = max(1, min(LIVE_ROWS_MAX, height - 1))
+        if len(below) > rows_max:
+            below = below[-rows_max:]
+            below[0] = Text("…", "dim") + below[0][1:]
+        above = self._wrapped(self._new, width)
+        self._history.extend(self._new)
+        before = ""
+        if width != self._width:
+            # What a terminal does to the rows it has when its width changes, only it knows.
+            before, self._rows, self._width = "\x1b[H\x1b[2J", 0, width
+            seen = self._wrapped(self._history, width)
+            above = seen[max(0, len(seen) - (height - len(below))) :]
+        painted = [self._ansi(row) for row in below]
+        if above or before or painted != self._painted:
+            self._write(before + paint(self._rows, [self._ansi(row) for row in above], painted))
+        self._new = []
+        self._painted, self._rows = painted, len(below)
+
+    def close(self) -> None:
+        """Leave the cursor on a line of its own below what stays."""
+        self.paint([])
+
+    def _wrapped(self, lines: Iterable[Text], width: int) -> list[Text]:
+        return [row for line in lines for row in wrap(line, width, self._console)]
+
+    def _ansi(self, row: Text) -> str:
+        with self._console.capture() as captured:
+            self._console.print(row, end="", no_wrap=True, overflow="ignore", crop=False)
+        return captured.get()
+
+    def _write(self, text: str) -> None:
+        out = self._console.file
+        encoding = getattr(out, "encoding", None) or "ascii"
+        out.write(text.encode(encoding, "replace").decode(encoding))
+        out.flush()
+
+
+def _size() -> tuple[int, int]:
+    """Give the terminal's columns and rows; one that does not tell is taken for the usual one."""
+    with suppress(OSError):
+        size = os.get_terminal_size(sys.stdout.fileno())
+        if size.columns and size.lines:
+            return size
+    return 80, 24

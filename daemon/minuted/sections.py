@@ -1,0 +1,108 @@
+"""The sections of minuted.toml: frozen dataclasses whose defaults and docstrings are the sample too."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from minuted.options import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture:
+    """Where sound comes from."""
+
+    source: str = "microphone"
+    """"microphone", or the path of a recording; a recording ends the run when it is drained."""
+    device: str = ""
+    """A substring of the input device's name (`minuted devices` lists them); empty = the default input."""
+    channel: int = 0
+    """Which of the device's or recording's channels to use, counted from 1; 0 mixes them all."""
+    pace: Literal["real-time", "fast"] = "real-time"
+    """How a recording is played: in real time, or as fast as the engine takes it (local engine only)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Who recognises: AssemblyAI's streaming service, or the engine on this machine."""
+
+    service: Literal["", "assemblyai", "local"] = ""
+    """"assemblyai" or "local"; unset: assemblyai where a key is found, else local."""
+    url: str = ""
+    """The service's address: "wss://streaming.assemblyai.com" unless set; ws:// for a self-hosted one.
+    With service = "local" it is where the engine listens; unset: any free port of 127.0.0.1."""
+    model_dir: Path | None = None
+    """A folder with another Moonshine model for the local engine; unset: the tiny English one."""
+    model_arch: Literal["tiny", "base", "tiny-streaming", "small-streaming", "medium-streaming"] = "tiny"
+    """The kind of model in model_dir."""
+    sessions_max: int = 2
+    """Sessions open at once: 2 catch up with an outage behind the live one; 1 works it off first."""
+    live_first_s: float = 5.0
+    """A break longer than this is caught up with behind the live session; a shorter one within it."""
+    update_interval_s: float = 1.0
+    """How often the local engine refreshes a partial turn; see README for what it costs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """What counts as one meeting."""
+
+    gap_min: float = 10.0
+    """Minutes without a word after which the next word begins a new meeting; a recording is always one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journal:
+    """What is kept until it is safe."""
+
+    audio: Literal["disk", "memory"] = "disk"
+    """Where sound waits until its words are safe. "memory": not on the disk; a killed process loses it."""
+    audio_hours_max: float = 12.0
+    """Hours of sound kept on the disk while the service is away (120 MB each); the oldest goes first."""
+    memory_s_max: float = 600.0
+    """Seconds of sound kept in memory: with audio = "memory", or while the disk is full. The oldest goes."""
+    turns_days: float = 90.0
+    """Days for which finals, revisions and gaps can be replayed; what a sink still lacks is kept longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish:
+    """Where other programs subscribe to the turns."""
+
+    turns: str = ""
+    """The turn socket; unset: ipc://<runtime_dir>/turns.sock. The replay socket stands beside it.
+    "tcp://0.0.0.0:5555" serves the network too, the replay on the next port: only for clients with a key
+    (`minuted keys new NAME`), whose list is the folder <state_dir>/keys/clients. A key that is revoked is
+    refused from then on; within a second every connection over TCP is dropped, and the others come back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinkTable:
+    """One `[sinks.NAME]` table. What is left in `options` belongs to the sink's module."""
+
+    use: str = ""
+    """The module that serves it; unset: the one of the same name."""
+    enabled: bool = True
+    """False switches the sink off and keeps its table."""
+    options: dict[str, Any] = field(default_factory=dict, repr=False)  # secrets may be among them
+
+
+def check_ranges(capture: Capture, engine: Engine, meeting: Meeting, journal: Journal) -> None:
+    """Raise ConfigError for values that have the right type and still cannot work."""
+    if capture.channel < 0:
+        raise ConfigError("capture.channel counts from 1; 0 mixes all channels")
+    for key, value, low, high in (
+        ("meeting.gap_min", meeting.gap_min, 0.1, 24 * 60),
+        ("journal.memory_s_max", journal.memory_s_max, 10, 12 * 3600),
+        ("journal.audio_hours_max", journal.audio_hours_max, 0.05, 24 * 7),
+        ("journal.turns_days", journal.turns_days, 1, 3650),
+        ("engine.sessions_max", engine.sessions_max, 1, 8),
+        ("engine.live_first_s", engine.live_first_s, 1, 3600),
+        ("engine.update_interval_s", engine.update_interval_s, 0.1, 5),
+    ):
+        check_range(key, value, low, high)
+
+
+def check_range(key: str, value: float, low: float, high: float) -> None:
+    """Raise ConfigError for a number outside its range."""
+    if not low <= value <= high:
+        raise ConfigError(f"{key} = {value} is not between {low} and {high}")

@@ -1,0 +1,244 @@
+"""`minuted check` and what `minuted run` looks at before it starts anything."""
+
+import os
+import socket
+import wave
+from pathlib import Path
+
+import pytest
+
+from minuted import keys
+from minuted.commands import check, machine
+from minuted.config import Capture, ConfigError, Engine, Publish, Settings, SinkTable
+from minuted.control import ControlServer
+from simulator import Fault, Service
+
+
+@pytest.fixture
+def recording(runtime_dir):
+    path = runtime_dir / "talk.wav"
+    with wave.open(str(path), "wb") as wav:
+        wav.setparams((1, 2, 16000, 0, "NONE", ""))
+        wav.writeframes(bytes(32000))
+    return path
+
+
+@pytest.fixture
+def settings(runtime_dir, recording, monkeypatch):
+    monkeypatch.delenv("ASSEMBLYAI_API_KEY", raising=False)
+    return Settings(
+        state_dir=runtime_dir / "state",
+        runtime_dir=runtime_dir / "run",
+        sink_dirs=(runtime_dir / "sinks",),
+        capture=Capture(source=str(recording)),
+        engine=Engine(service="local"),
+    )
+
+
+def replaced(settings, **values):
+    return Settings(**{**{name: getattr(settings, name) for name in settings.__dataclass_fields__}, **values})
+
+
+def found(settings, **options):
+    return {finding.what: finding for finding in check.findings(lambda: settings, **options)}
+
+
+def test_where_all_is_well_every_line_says_so(settings, capsys):
+    assert check.run(lambda: settings) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # The machine's own matters may well be warnings where the tests run.
+    ours = [line for line in lines if line[2:].split("  ")[0] not in ("clock", "disk", "file system")]
+    assert all(line.startswith("✓ ") for line in ours)
+    assert any("talk.wav, 1.0 s at 16000 Hz" in line for line in lines)
+
+
+def test_looking_changes_nothing(settings, runtime_dir):
+    """Run by root, it must not leave folders and locks that the service's user cannot open."""
+    before = sorted(runtime_dir.rglob("*"))
+    found(settings)
+    assert sorted(runtime_dir.rglob("*")) == before
+
+
+def test_a_bad_configuration_is_one_line_and_78(capsys):
+    def load():
+        raise ConfigError("unknown key 'rom'; did you mean 'room'?")
+
+    assert check.run(load) == 78
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "✗ configuration    unknown key 'rom'; did you mean 'room'?"
+    )
+
+
+def test_a_key_is_needed_and_never_shown(settings, monkeypatch):
+    asks = replaced(settings, engine=Engine(service="assemblyai"))
+    assert "no AssemblyAI key" in found(asks)["service"].text
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "very-secret")
+    finding = found(asks)["service"]
+    assert (finding.ok, finding.text) == (True, "wss://streaming.assemblyai.com, key found")
+
+
+def test_a_key_that_is_refused_is_found_only_when_asked_for(settings, monkeypatch):
+    """--online opens a session, which costs: it is not for every check."""
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "wrong-key")
+    with Service([Fault(name="error", code=1008, text="Unauthorized Connection")]) as service:
+        asks = replaced(settings, engine=Engine(service="assemblyai", url=service.url))
+        assert "online" not in found(asks)
+        assert not service.connections
+        refused = found(asks, online=True)["online"]
+        assert not refused.ok
+        assert "opens no session: " in refused.text
+        assert "wrong-key" not in refused.text
+        accepted = found(asks, online=True)["online"]
+        assert accepted.ok
+        assert accepted.text.startswith("the service opened a session, and ended it")
+
+
+def test_a_warning_is_no_reason_to_fail(settings, capsys, monkeypatch):
+    monkeypatch.setattr(machine, "clock", lambda: (False, "not synchronised"))
+    assert check.run(lambda: settings) == 0
+    assert "! clock            not synchronised" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "ok", "warns"), [("nfs4", False, False), ("tmpfs", True, True), ("ext4", True, False)]
+)
+def test_journals_need_a_disk_of_this_machine(settings, monkeypatch, kind, ok, warns):
+    monkeypatch.setattr(machine, "place_of", lambda _: kind)
+    finding = found(settings)["file system"]
+    assert (finding.ok, finding.warns) == (ok, warns)
+
+
+def test_secrets_everybody_can_read_are_warned_of(settings, runtime_dir, monkeypatch):
+    (runtime_dir / "cwd").mkdir()
+    monkeypatch.chdir(runtime_dir / "cwd")
+    secret = runtime_dir / "hook.secret"
+    for file in (secret, Path(".env"), runtime_dir / "minuted.toml"):
+        file.touch()
+        file.chmod(0o644)
+    table = {"url": "https://example.org", "secret_file": str(secret)}
+    inline = {"url": "https://example.org", "secret": "whsec_" + "A" * 32}
+    wants = replaced(
+        settings,
+        path=runtime_dir / "minuted.toml",
+        sinks={"webhook": SinkTable(options=table), "other": SinkTable(use="webhook", options=inline)},
+    )
+    warned = [finding for finding in check.findings(lambda: wants) if finding.what == "secrets"]
+    assert {finding.text.split(" ")[0] for finding in warned} == {".env", str(secret), str(wants.path)}
+    assert all(finding.ok and finding.warns and "run: chmod o-r" in finding.text for finding in warned)
+
+
+def test_sockets_that_a_killed_run_left_are_named(settings):
+    settings.runtime_dir.mkdir()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(settings.runtime_dir / "turns.sock"))
+    assert "1 left by a run that was killed" in found(settings)["sockets"].text
+
+
+def test_a_run_that_is_not_well_is_a_warning(settings):
+    finding = check._running({"state": "degraded", "pid": 7, "stages": {"capture": {"state": "backoff"}}})
+    assert (finding.ok, finding.warns) == (True, True)
+    assert finding.text == "degraded as process 7, capture is backoff"
+
+
+def test_a_door_without_clients_is_a_problem_and_with_them_is_described(settings, tmp_path):
+    wants = replaced(settings, publish=Publish(turns="tcp://127.0.0.1:5555"))
+    wants.state_dir.mkdir()
+    assert "open to nobody yet" in found(wants)["turn socket"].text
+    with pytest.raises(ConfigError, match="open to nobody yet"):
+        check.prepare(wants)
+    keys.new(wants, "tablet", tmp_path)
+    assert found(wants)["turn socket"].text.endswith("and tcp://127.0.0.1:5555 for 1 clients with a key")
+
+
+def test_the_local_engine_must_be_installed(settings, monkeypatch):
+    monkeypatch.setattr(check, "ENGINE_LIBRARY", "no_such_library")
+    assert "pip install 'minuted[local]'" in found(settings)["service"].text
+
+
+def test_a_port_in_use_is_found_unless_it_is_our_own_engine_s(settings):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        wants = replaced(settings, engine=Engine(service="local", url=f"ws://127.0.0.1:{port}"))
+        assert not found(wants)["service"].ok
+        settings.runtime_dir.mkdir()
+        own = ControlServer(
+            settings.control_endpoint("supervisor"), {"status": lambda _: {"state": "running"}}
+        )
+        try:
+            assert found(wants)["service"].ok
+            assert found(wants)["running"].text == f"running as process {os.getpid()}"
+        finally:
+            own.close()
+
+
+def test_a_service_s_address_without_a_key_is_no_local_engine(settings, monkeypatch, runtime_dir):
+    monkeypatch.chdir(runtime_dir)
+    wants = replaced(settings, engine=Engine(url="wss://streaming.eu.assemblyai.com"))
+    assert 'set [engine] service = "assemblyai"' in found(wants)["service"].text
+
+
+def test_a_model_s_folder_must_be_there(settings):
+    wants = replaced(settings, engine=Engine(service="local", model_dir=Path("/nowhere")))
+    assert found(wants)["service"].text == "engine.model_dir: /nowhere is not a folder"
+
+
+@pytest.mark.parametrize("name", ["missing.wav", "text.wav", "empty.wav"])
+def test_a_recording_without_sound_is_found(settings, runtime_dir, name):
+    (runtime_dir / "text.wav").write_text("this is no sound")
+    (runtime_dir / "empty.wav").touch()
+    finding = found(replaced(settings, capture=Capture(source=str(runtime_dir / name))))["source"]
+    assert not finding.ok
+    assert name in finding.text
+
+
+def test_every_sink_is_looked_at(settings, runtime_dir):
+    (runtime_dir / "sinks").mkdir()
+    (runtime_dir / "sinks" / "broken.py").write_text("import no_such_module_at_all\n")
+    tables = {
+        "file_log": SinkTable(options={"path": "x.jsonl"}),
+        "broken": SinkTable(),
+        "webhok": SinkTable(),
+        "webhook": SinkTable(options={"ulr": "https://example.org"}),
+        "srt": SinkTable(enabled=False),
+    }
+    findings = found(replaced(settings, sinks=tables))
+    assert findings["sink file_log"].ok
+    assert findings["sink srt"].ok
+    assert findings["sink broken"].text.startswith("failed to load: ")
+    assert "did you mean 'webhook'?" in findings["sink webhok"].text
+    assert "did you mean 'url'?" in findings["sink webhook"].text
+    assert not any(findings[f"sink {name}"].ok for name in ("broken", "webhok", "webhook"))
+
+
+def test_folders_are_made_for_the_group_to_read_and_nobody_else(settings):
+    check.make_folders(settings)
+    assert [(folder.stat().st_mode & 0o777) for folder in (settings.state_dir, settings.runtime_dir)] == [
+        0o750,
+        0o750,
+    ]
+
+
+@pytest.mark.parametrize("key", ["state_dir", "runtime_dir"])
+def test_a_folder_that_cannot_be_is_named_with_what_to_set(settings, runtime_dir, key):
+    """Someone tries minuted on a laptop, without a configuration."""
+    (runtime_dir / "file").touch()
+    bad = replaced(settings, **{key: runtime_dir / "file" / "below"})
+    with pytest.raises(ConfigError, match=rf"^{key}: .*set state_dir and runtime_dir in minuted.toml"):
+        check.prepare(bad)
+    assert not found(bad)[key].ok
+
+
+def test_a_turn_socket_s_folder_must_be_there(settings):
+    bad = replaced(settings, publish=Publish(turns="ipc:///nowhere/turns.sock"))
+    with pytest.raises(ConfigError, match=r"publish\.turns: /nowhere is not a folder"):
+        check.prepare(bad)
+
+
+def test_a_run_does_not_start_without_its_recording(settings):
+    with pytest.raises(ConfigError, match=r"missing\.wav cannot be read: No such file"):
+        check.prepare(replaced(settings, capture=Capture(source="missing.wav")))
+
+
+def test_a_terminal_without_ticks_gets_words():
+    assert check.line(check.Finding("source", ok=True, text="x"), "ascii").startswith("ok  source")
+    assert check.line(check.Finding("source", ok=False, text="x"), "latin-1").startswith("NO  source")

@@ -1,0 +1,88 @@
+"""What `minuted check` finds out about the machine."""
+
+import ctypes
+import os
+from pathlib import Path
+
+import pytest
+
+from minuted.commands import machine
+from minuted.config import Journal, Settings
+
+MOUNTS = """\
+22 1 0:20 / / rw shared:1 - ext4 /dev/vda1 rw
+30 22 0:25 / /var rw - xfs /dev/vda2 rw
+31 30 0:26 / /var/lib/min\\040uted rw - nfs4 server:/x rw
+32 22 0:27 / /run rw - tmpfs tmpfs rw
+nonsense
+33 22 0:28 / /mnt/s rw - fuse.sshfs me@host:/ rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/var/lib/min uted/state", "nfs4"),
+        ("/var/library", "xfs"),
+        ("/home", "ext4"),
+        ("/run/minuted", "tmpfs"),
+        ("/runner", "ext4"),
+        ("/mnt/s", "fuse.sshfs"),
+    ],
+)
+def test_a_folder_s_file_system_is_its_nearest_mount_s(folder: str, kind: str) -> None:
+    assert machine.file_system(Path(folder), MOUNTS) == kind
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph"])
+def test_what_is_another_machine_s_is_known(kind: str) -> None:
+    """SQLite's locks do not hold there."""
+    assert machine.REMOTE.fullmatch(kind)
+    assert not any(
+        machine.REMOTE.fullmatch(own) for own in ("ext4", "xfs", "btrfs", "overlay", "fuseblk", "tmpfs")
+    )
+
+
+def test_this_folder_is_on_some_file_system(tmp_path: Path) -> None:
+    assert machine.place_of(tmp_path / "not" / "there")
+
+
+@pytest.mark.parametrize(("state", "well"), [(0, True), (1, True), (5, False), (-1, False)])
+def test_the_clock_is_as_the_kernel_says(state: int, well: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Library:
+        def adjtimex(self, _: object) -> int:
+            return state
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Library())
+    assert machine.clock()[0] is well
+
+
+def test_the_clock_can_be_asked_here() -> None:
+    assert "synchronised" in machine.clock()[1]
+
+
+def test_a_disk_that_is_too_small_is_said_with_what_it_holds(tmp_path: Path) -> None:
+    enough, _ = machine.disk(Settings(state_dir=tmp_path, journal=Journal(audio_hours_max=0.05)))
+    much = Settings(state_dir=tmp_path / "later", journal=Journal(audio_hours_max=1e9))
+    fits, told = machine.disk(much)
+    assert enough
+    assert not fits
+    assert "an outage is bridged for" in told
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every device")
+def test_devices_that_may_not_be_used_name_their_group(tmp_path: Path) -> None:
+    (tmp_path / "pcmC0D0c").touch(0o000)
+    well, told = machine.sound_devices(tmp_path)
+    assert not well
+    assert "usermod -aG" in told
+
+
+def test_devices_that_may_be_used_are_counted(tmp_path: Path) -> None:
+    assert machine.sound_devices(tmp_path) == (
+        True,
+        f"no recording devices in {tmp_path}; sound may come from a sound server",
+    )
+    (tmp_path / "pcmC0D0c").touch(0o660)
+    (tmp_path / "pcmC0D0p").touch(0o660)
+    assert machine.sound_devices(tmp_path) == (True, "1 recording devices")
