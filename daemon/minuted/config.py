@@ -19,6 +19,7 @@ from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, che
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
 from minuted.runtime import guard
 from minuted.sections import (
+    MICROPHONE,
     Capture,
     Engine,
     Journal,
@@ -35,6 +36,7 @@ from minuted.session_settings import StreamingSession, check_session
 # Read through here, wherever it is made.
 __all__ = [
     "LOOPBACK",
+    "MICROPHONE",
     "SOCKET_PATH_BYTES_MAX",
     "Capture",
     "ConfigError",

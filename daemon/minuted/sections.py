@@ -68,7 +68,8 @@ class Engine:
     model_arch: Literal["tiny", "base", "tiny-streaming", "small-streaming", "medium-streaming"] = "tiny"
     """The kind of model in model_dir."""
     sessions_max: int = 2
-    """Sessions open at once: 2 catch up with an outage behind the live one; 1 works it off first."""
+    """Sessions open at once, of each source: 2 catch up with an outage behind the live one; 1 works it off
+    first."""
     live_first_s: float = 5.0
     """A break longer than this is caught up with behind the live session; a shorter one within it."""
     update_interval_s: float = 1.0

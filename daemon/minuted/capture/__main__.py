@@ -69,9 +69,7 @@ def run(settings: Settings, name: str = "") -> int:
     return exit_status
 
 
-def _open(
-    settings: Settings, wanted: SoundSource, stop: threading.Event
-) -> tuple[Source, Backlog, Outlet]:
+def _open(settings: Settings, wanted: SoundSource, stop: threading.Event) -> tuple[Source, Backlog, Outlet]:
     """Open the source and the way on for its frames, on the disk or not."""
     folder = settings.audio_dir(wanted.name) if settings.journal.audio == "disk" else None
     if not wanted.is_recording:

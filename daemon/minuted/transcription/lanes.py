@@ -195,7 +195,8 @@ class Lanes:
     def begin(self, lane: Lane, event: BeginEvent) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
-        turns = Turns(self._settings.room, event.id, lane.clock, self._minutes.meeting_at)
+        room, minutes = self._settings.room, self._minutes
+        turns = Turns(room, event.id, lane.clock, minutes.meeting_at, channel=minutes.channel)
         lane.begin(turns, model, event.expires_at.timestamp() - time.time(), time.monotonic())
         self._remember(lane)
         log.info(
