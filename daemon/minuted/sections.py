@@ -9,8 +9,8 @@ from minuted.options import ConfigError
 MICROPHONE: Final = "microphone"
 SOURCES_MAX: Final = 4
 """Each is a session of its own, and costs one."""
-NAME_CHARACTERS_MAX: Final = 20
-"""Of a source's name: it is part of sockets' paths."""
+NAME_CHARACTERS_MAX: Final = 16
+"""Of a source's name: it is part of sockets' paths and of subtitles' labels."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,7 @@ class Transcriber:
         return {
             "service": self._settings.service,
             **own,
+            **({"billed": len(self._settings.sources)} if self._is_billed_for_each else {}),
             "state": self._state_of(own["state"]),
             "partials": self._publisher.partials,
             "replayed": self._publisher.replayed,
@@ -106,6 +107,10 @@ class Transcriber:
             "epoch": journal.epoch,
             "last_seq": journal.last_seq,
         }
+
+    @property
+    def _is_billed_for_each(self) -> bool:
+        return len(self._settings.sources) > 1 and self._settings.service != "local"
 
     def _state_of(self, state: str) -> str:
         if self._drain.is_set():
