@@ -1,6 +1,7 @@
 """One source's way from sound to records: its frames, its sessions and its marks."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -72,6 +73,9 @@ class Channel:
         self.lanes = Lanes(settings, self.minutes, intake, post)
         self.rests = False
         """Paused, with all that was heard before it safe and no session open."""
+        self._ends: deque[tuple[Lane, Event]] = deque()
+        """How sessions ended, while finals of theirs wait."""
+        self._is_one_of_several = among is not None
         self._was_paused = intake.is_paused
         self._last_sound_s = time.monotonic()
 
@@ -92,13 +96,15 @@ class Channel:
         live, unheard = self.lanes.live, self.minutes.marks.live
         if live is None or unheard is None or live.turns is None or not live.clock.sent_ms:
             return None
+        safe_ms = max(unheard.start * FRAME_MS, self.minutes.offered_ms)
+        if not self.intake.is_paced:
+            # It is sent far ahead of its words.
+            return safe_ms
         if live.turn_is_open:
-            return unheard.start * FRAME_MS if live.open_from_ms is None else live.open_from_ms
-        has_all = live.sent_before >= self.intake.sound_before
-        if has_all and (self.intake.has_ended or now_s - self._last_sound_s > STALE_S):
+            return safe_ms if live.open_from_ms is None else live.open_from_ms
+        if live.sent_before >= self.intake.sound_before and now_s - self._last_sound_s > STALE_S:
             return None
-        taken_ms = live.clock.sent_ms if self.intake.is_paced else live.taken_ms or live.clock.sent_ms
-        return live.clock.end_ms(taken_ms) - HEARD_AFTER_MS
+        return live.clock.end_ms(live.clock.sent_ms) - HEARD_AFTER_MS
 
     @property
     def unheard(self) -> list[Unheard]:
@@ -166,14 +172,23 @@ class Channel:
 
     def serve(self, now_s: float) -> None:
         """Open sessions where there is something to hear, and give them sound."""
+        while self._ends and not self.minutes.holds:
+            lane, event = self._ends.popleft()
+            if lane in self.lanes.all:
+                self._take(lane, event, now_s)
         self.lanes.open(now_s)
         self.lanes.send(now_s)
         self._heed_pause()
 
     def _heed_pause(self) -> None:
-        """In a pause, end the sessions once they have had what was heard before: open, they cost money."""
+        """In a pause, end the sessions once they have had what was heard before: open, they cost money.
+
+        So it is where others' recordings play on.
+        """
         is_paused = self.intake.is_paused
-        self.rests = is_paused and not self.intake.has_more and self.lanes.finish()
+        is_over = self._is_one_of_several and self.intake.is_recording and self.intake.has_ended
+        finishes = (is_paused or is_over) and not self.intake.has_more
+        self.rests = finishes and self.lanes.finish() and is_paused
         if is_paused != self._was_paused:
             self._was_paused = is_paused
             log.info("paused" if is_paused else "resumed")
@@ -198,6 +213,7 @@ class Channel:
 
     def halt(self, reason: str) -> None:
         """Nothing can be stored: go back to what was, and hear no more for now."""
+        self._ends.clear()
         self.lanes.halt(reason)
         self.minutes.restore()
         self.minutes.tell("halted", reason=reason)
@@ -207,7 +223,17 @@ class Channel:
         self.lanes.state, self.lanes.failure = "idle", ""
 
     def hear(self, lane: Lane, event: Event, now_s: float) -> None:
-        """Take what one of its sessions says, or what became of it."""
+        """Take what one of its sessions says, or what became of it.
+
+        Its end moves the mark past finals that still wait for their place: it waits, too.
+        """
+        is_ending = any(ending is lane for ending, _ in self._ends)
+        if is_ending or (isinstance(event, TerminationEvent) and self.minutes.holds):
+            self._ends.append((lane, event))
+        else:
+            self._take(lane, event, now_s)
+
+    def _take(self, lane: Lane, event: Event, now_s: float) -> None:
         self.lanes.hear(lane, event)
         match event:
             case TurnEvent():

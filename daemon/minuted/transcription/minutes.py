@@ -62,6 +62,8 @@ class Minutes:
         """`meetings`: those of the room; `among`: its place, where there are several channels."""
         journal = publisher.journal
         self.channel = (among.name or None) if among else None
+        self.offered_ms = 0
+        """The sound time up to which the finals reach that were committed, or wait for it."""
         self._among = among
         self.marks = Marks.from_state(journal.state(self._key("marks")))
         if intake.next_number >= 0:
@@ -158,6 +160,7 @@ class Minutes:
         if self._among and lane.is_live and taken.words:
             hold_s = HOLD_S_MAX if self._intake.is_paced else HOLD_UNPACED_S_MAX
             until_s = time.monotonic() + hold_s
+            self.offered_ms = taken.end_ms
             commit = partial(self._commit, lane, taken)
             self._among.order.hold(self._among.name, taken.words[0].start_ms, until_s, commit)
         else:
@@ -314,6 +317,7 @@ class Minutes:
         journal = self._publisher.journal
         if self._among:
             self._among.order.drop(self._among.name)
+            self.offered_ms = 0
         self.marks = Marks.from_state(journal.state(self._key("marks")))
         self._meetings.restore(journal.state("meetings"))
 

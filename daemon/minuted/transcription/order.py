@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 HOLD_S_MAX: Final = 2.0
 """How long a final waits for what another channel began to say before it; then it goes first."""
-HOLD_UNPACED_S_MAX: Final = 30.0
+HOLD_UNPACED_S_MAX: Final = 10.0
 """The same where a recording is played fast: nobody waits for its words, and its channels differ in pace."""
 HELD_MAX: Final = 200
 """Finals that wait, of all channels; beyond that the earliest goes at once."""
