@@ -138,6 +138,8 @@ def test_both_sides_of_a_call_arrive_once_and_in_time_whatever_is_killed(
     (subtitles,) = (daemon.output / "srt").glob("boardroom-*.srt")
     assert {"table:", "far:"} <= set(subtitles.read_text(encoding="utf-8").split())
     assert any(entry["event"] == "billed_for_each_source" for entry in daemon.log)
+    began = {entry["channel"] for entry in daemon.log if entry["event"] == "session_started"}
+    assert began == {"table", "far"}
 
 
 def test_two_microphones_are_heard_shown_and_silenced_together(

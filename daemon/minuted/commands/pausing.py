@@ -56,7 +56,8 @@ def _ask(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
     answers: list[dict[str, Any]] = []
     for stage in stages:
         before_s = time.monotonic() + VALID_S
-        done = f"only {' and '.join(stages[: len(answers)])} did it" if answers else "nothing was changed"
+        # One that is down will find the note when it is started; one that hangs may be hearing.
+        done = f"only {' and '.join(stages[: len(answers)])} did so" if answers else "nothing was changed"
         try:
             answers.append(ask(settings, stage, op, ANSWER_S_MAX, before_s=before_s, **details))
         except TimeoutError:
