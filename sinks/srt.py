@@ -155,7 +155,7 @@ class Cue(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A turn or a gap, cut into cues. The label names the speaker; a gap has none at all."""
+    """A turn or a gap, cut into cues. The label names channel and speaker; a gap has none at all."""
 
     id: str
     seq: int
@@ -235,8 +235,8 @@ def stamp(time_ms: int) -> str:
 def passage_of(turn: Turn) -> Passage:
     """Cut a turn into cues. Their words are the turn's words: none added, dropped or moved."""
     words = words_of(turn.text)
-    name = " ".join(words_of((turn.speaker or "")[:LABEL_CHARACTERS_MAX]))
-    lead = f"{name}:".split() if name else []
+    who = " ".join(filter(None, (turn.channel, turn.speaker)))[:LABEL_CHARACTERS_MAX]
+    lead = f"{' '.join(words_of(who))}:".split() if who.strip() else []
     times = times_of(words, turn) if words else []
     times = times[:1] * len(lead) + times
     cues = []
@@ -255,7 +255,7 @@ def passage_of_gap(gap: Gap) -> Passage:
     seconds = max(0, gap.end_ms - gap.start_ms) / 1000
     length = f"{seconds:.1f} s" if seconds < 60 else f"{round(seconds / 60, 1):g} min"
     start_ms = max(0, gap.start_ms)
-    text = f"[{why.get(gap.reason, 'no audio')} {length}]"
+    text = f"[{f'{gap.channel}: ' if gap.channel else ''}{why.get(gap.reason, 'no audio')} {length}]"
     cue = Cue(start_ms, start_ms + 1, gap.end_ms, text)
     return Passage(f"gap-{gap.seq}", gap.seq or 0, start_ms, None, [cue])
 

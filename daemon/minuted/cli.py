@@ -77,11 +77,10 @@ def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings",
     settings, text = load_with_text(path)
     recording = getattr(arguments, "input", None)
     pace = getattr(arguments, "pace", None)
-    if recording or pace:
+    if recording:
         # Absolute: a file may be called "microphone".
-        source = recording.absolute() if recording else Path(settings.capture.source)
-        settings = settings.with_recording(source, pace)
-    return settings, text
+        return settings.with_recording(recording.absolute(), pace), text
+    return settings.with_pace(pace), text
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -158,7 +157,7 @@ def _stage(arguments: argparse.Namespace) -> int:
     from .runtime import logs, notify
 
     settings = _settings(arguments)
-    name = [arguments.name] if arguments.command == "delivery" else []
+    name = [arguments.name] if getattr(arguments, "name", None) else []
     logs.set_up("/".join([arguments.command, *name]), settings.room)
     check.make_folders(settings)
     try:

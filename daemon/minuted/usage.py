@@ -61,6 +61,13 @@ def parser(version: str) -> argparse.ArgumentParser:
         alone = "A service of its own may run it; `minuted run` starts it by itself."
         added = add(stage, summary, f"{more} {alone}", f"minuted {stage} --config minuted.toml")
         _add_input(added)
+        if stage == "capture":
+            added.add_argument(
+                "name",
+                metavar="NAME",
+                nargs="?",
+                help="which of the [[capture.sources]]",
+            )
 
     delivery = add(
         "delivery",

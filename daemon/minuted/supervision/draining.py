@@ -45,7 +45,8 @@ _SHARES: Final = {
 
 def step_of(stage: str) -> Step:
     """Name the step in which a stage is stopped."""
-    return Step.SINKS if stage.startswith("delivery/") else Step[stage.upper()]
+    kind = stage.partition("/")[0]
+    return Step.SINKS if kind == "delivery" else Step[kind.upper()]
 
 
 def bound_s(step: Step, timeout_s: float, *, began_s: float, moved_s: float, asked: bool) -> float:

@@ -26,7 +26,7 @@ from .liveness import Watcher, is_hung
 from .reloading import Reloading
 from .restarts import MISCONFIGURED, WAIT_S_MAX, Kind, Then, after_end, note_end
 from .roster import Roster, Stages
-from .stages import commands, is_recording
+from .stages import commands, is_capture, is_recording
 from .telling import Teller
 from .trial import Source
 
@@ -239,9 +239,11 @@ class Supervisor:
                 log.error("failed", child=child.name, reason=child.status)
             case Then.DRAIN:
                 child.become("stopped")
-                broke_off = Outcome(1, f"the recording broke off: {child.status}")
-                log.info("recording_over", exit_status=exit_status)
-                self._begin_stop(broke_off if exit_status else Outcome(0), now_s)
+                log.info("recording_over", child=child.name, exit_status=exit_status)
+                if exit_status and not self._outcome.status:
+                    self._outcome = Outcome(1, f"the recording broke off: {child.status}")
+                if not self._roster.plays():
+                    self._begin_stop(self._outcome, now_s)
             case Then.GIVE_UP:
                 child.become("failed")
                 log.error("gave_up", child=child.name, reason=child.status)
@@ -304,7 +306,7 @@ class Supervisor:
             return False
         if child.state == "waiting":
             patient = now_s < self._began_s + self._sinks_wait_s_max
-            return child.name != "capture" or self._roster.may_listen(patient=patient)
+            return not is_capture(child.name) or self._roster.may_listen(patient=patient)
         return child.state in ("backoff", "failed to load") and now_s >= child.next_start_s
 
     def _is_overdue(self, child: Child, now_s: float) -> bool:
@@ -345,7 +347,7 @@ class Supervisor:
             return "stopped" if self._stop.is_over else "stopping"
         if not self._was_ready:
             return "starting"
-        return "running" if all(child.state == "ready" for child in self._roster) else "degraded"
+        return "running" if self._roster.is_well() else "degraded"
 
     def _tell(self, now_s: float, *, has_reloaded: bool) -> None:
         became_ready = not self._was_ready and self._stop is None and self._roster.may_be_called_ready()
