@@ -42,7 +42,7 @@ GROUND = ("bus", "config", "control", "messages", "options", "runtime", "journal
 STAGES = ("capture", "transcription", "delivery", "engine")
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     # What a module or folder may import of ours, besides its own folder.
-    "__init__": ("messages", "sink", "delivery.subscription"),  # the last only when it is asked for
+    "__init__": ("meeting_files", "messages", "sink", "delivery.subscription"),  # the last when asked for
     "messages": (),
     "options": (),
     "session_settings": ("options",),
@@ -53,6 +53,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
     "sink": ("messages",),
+    "meeting_files": ("messages", "sink"),
     "control": ("bus", "config", "messages", "runtime"),
     "runtime": (),
     "journal": ("messages",),
