@@ -69,7 +69,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
-        *("capture", "delivery.discovery", "transcription.trial"),
+        *("capture", "delivery.discovery", "delivery.following", "delivery.subscription", "journal"),
+        *("meeting_files", "supervision.supervisor", "transcription.trial", "usage"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

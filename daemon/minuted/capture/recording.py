@@ -195,4 +195,7 @@ def _open(path: Path) -> _Stream:
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:
+    if "does not exist or is not a regular file" in error.error_string:
+        # That is what libsndfile says of an MP3 file without any sound in it.
+        return "no sound is found in it"
     return str(error.error_string).removeprefix("Error : ").rstrip(".")
