@@ -20,6 +20,7 @@ LINES_MAX = 400
 HOMES: Mapping[str, tuple[str, ...]] = {
     # One home a library: what is to be changed with it stands in one place.
     "assemblyai": ("transcription/",),
+    "av": ("capture/media.py",),
     "dotenv": ("config.py",),
     "httpx": ("sinks/",),
     "moonshine_voice": ("engine/",),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from . import __version__
-from .usage import parser
+from .usage import parser, wants_texts
 
 # ruff: noqa: PLC0415
 
@@ -79,7 +79,7 @@ def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings",
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from .commands import check, jobs, terminal
+    from .commands import check, terminal
     from .runtime import logs
     from .supervision import supervisor
 
@@ -89,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.input = recording
         return _read(arguments, arguments.config)
 
-    if jobs.asked_for(arguments):
+    if wants_texts(arguments):
         from .commands import recordings
 
         return recordings.run(arguments, read)

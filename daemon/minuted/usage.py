@@ -289,7 +289,7 @@ def _add_inputs(run: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         action="extend",
-        help="take the sound from this recording, not as configured; from several, or from all in a folder, "
+        help="take the sound from this recording, not as configured; of several, or of all in a folder, "
         "one after the other, with their texts written beside them",
     )
     _add_pace(run)
@@ -308,6 +308,13 @@ def _add_inputs(run: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take recordings again whose texts are there; unless given, such are passed over",
     )
+
+
+def wants_texts(arguments: argparse.Namespace) -> bool:
+    """Whether a run is of recordings whose texts are to be written: several, a folder, or as told."""
+    inputs = arguments.input or []
+    told = arguments.write or arguments.output_dir or arguments.overwrite
+    return bool(told) or len(inputs) > 1 or any(each.is_dir() for each in inputs)
 
 
 def _formats(text: str) -> tuple[str, ...]:

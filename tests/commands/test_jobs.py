@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from minuted.commands.jobs import Job, Note, Notes, asked_for, in_the_way, jobs_of, lacking, state_of
-from minuted.usage import parser
+from minuted.commands.jobs import Job, Note, Notes, in_the_way, jobs_of, lacking, state_of
+from minuted.usage import parser, wants_texts
 
 
 def tree(folder: Path, *names: str) -> Path:
@@ -37,7 +37,7 @@ def names(jobs: list[Job], folder: Path) -> list[tuple[str, str]]:
 )
 def test_a_single_recording_is_what_it_always_was(options, asked) -> None:
     """Its words go to the sinks; nothing is written beside it unless somebody says so."""
-    assert asked_for(parser("1").parse_args(["run", *options])) is asked
+    assert wants_texts(parser("1").parse_args(["run", *options])) is asked
 
 
 def test_a_folder_s_recordings_are_taken_in_order(tmp_path) -> None:

@@ -1,29 +1,19 @@
 """Which recordings are to be taken, where their texts go, and which have been taken before."""
 
-import argparse
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from minuted.capture.media import ENDINGS
+
 READABLE: Final = frozenset(
     (".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif")
 )
 """The endings by which recordings are found in a folder. A file that is named is tried whatever it is."""
-NOT_READABLE: Final = frozenset(
-    (".m4a", ".m4b", ".mp4", ".aac", ".mov", ".wma", ".webm", ".mkv", ".amr", ".3gp")
-)
-"""Recordings that libsndfile cannot read."""
 NOTES_MAX: Final = 10_000
 """Recordings remembered; the ones noted longest ago are forgotten, and would be taken again."""
-
-
-def asked_for(arguments: argparse.Namespace) -> bool:
-    """Whether a run is of recordings whose texts are to be written: several, a folder, or as told."""
-    inputs = arguments.input or []
-    told = arguments.write or arguments.output_dir or arguments.overwrite
-    return bool(told) or len(inputs) > 1 or any(each.is_dir() for each in inputs)
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ def _recordings_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in READABLE | NOT_READABLE
+        if path.suffix.lower() in READABLE | ENDINGS
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )

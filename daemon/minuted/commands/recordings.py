@@ -21,7 +21,7 @@ from minuted.usage import WRITTEN
 from . import check, terminal
 from .export import write_whole
 from .formats import render
-from .jobs import NOT_READABLE, Job, Note, Notes, in_the_way, jobs_of, lacking, state_of
+from .jobs import Job, Note, Notes, in_the_way, jobs_of, lacking, state_of
 from .meetings import Minutes, meetings_of
 from .progress import Display, Looking
 from .records import stored
@@ -226,11 +226,4 @@ def _length_s(recording: Path, settings: Settings) -> float:
 
 
 def _reason(job: Job, error: ConfigError) -> str:
-    reason = str(error).removeprefix(f"{job.recording}: ").replace(f" {job.recording} ", " ")
-    if job.recording.suffix.lower() in NOT_READABLE and job.recording.is_file():
-        name = job.recording.name
-        reason = (
-            f"{job.recording.suffix} files cannot be read; make a FLAC file of it: "
-            f"ffmpeg -i {name} {job.recording.stem}.flac"
-        )
-    return reason
+    return str(error).removeprefix(f"{job.recording}: ").replace(f" {job.recording} ", " ")
