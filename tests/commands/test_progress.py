@@ -6,6 +6,7 @@ import pytest
 
 from minuted.commands import progress
 from minuted.commands.progress import Display, Position, heard_s
+from screen import Screen as SeenScreen
 
 
 def test_a_position_says_how_long_it_will_take() -> None:
@@ -54,3 +55,26 @@ def test_lines_do_not_come_all_the_time() -> None:
     for _ in range(100):
         display.show(Position(150, 600, 25))
     assert len(screen.getvalue().splitlines()) == 1
+
+
+class Terminal(io.StringIO):
+    """A screen that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_in_a_terminal_a_bar_changes_in_place_and_is_gone_in_the_end(monkeypatch) -> None:
+    """What stays is what became of each recording."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "90")
+    screen = Terminal()
+    display = Display(screen, 1)
+    display.begin(1, "talk.wav", 600)
+    display.show(Position(150, 600, 25))
+    display.tell(1, "talk.wav", "done")
+    display.close()
+    assert "02:30 of 10:00, 6.0x, 01:15 left" in screen.getvalue()
+    seen = SeenScreen(90, 20)
+    seen.feed(screen.getvalue().replace("\n", "\r\n").replace("\x1b[2K", "\x1b[K"))
+    assert seen.lines() == ["[1/1] talk.wav: done"]

@@ -124,17 +124,30 @@ def test_ctrl_c_ends_in_order_and_the_next_time_goes_on(make_daemon: Callable, t
     assert "wisdom" not in (tmp_path / "b.txt").read_text()
 
 
+AWAY = """
+[sinks.webhook]
+url = "http://127.0.0.1:1/nobody-is-there"
+"""
+
+
 def test_a_file_of_somebody_else_is_not_written_over(make_daemon: Callable, tmp_path: Path) -> None:
-    """Hand-made subtitles are worth more than ours; --overwrite says otherwise."""
+    """Hand-made subtitles are worth more than ours; --overwrite says otherwise.
+
+    And a sink that could not be reached makes the exit status 1, but takes nobody's texts away.
+    """
     recording = cut(tmp_path / "a.wav", 0, 2)
     (tmp_path / "a.srt").write_text("mine")
-    daemon = make_daemon(CONFIG)
+    daemon = make_daemon(f"stop_timeout_s = 2\n{CONFIG}{AWAY}")
     options = ["--input", str(recording), "--write", "srt,md"]
     refused = take(daemon, *options)
     assert refused.returncode == 1
     assert "a.srt is there already; --overwrite writes it anew" in refused.stderr
     assert (tmp_path / "a.srt").read_text() == "mine"
     assert not daemon.turns
-    assert take(daemon, *options, "--overwrite").returncode == 0
+
+    written = take(daemon, *options, "--overwrite")
+    assert written.returncode == 1
+    assert "but not everything was finished: webhook is 1 turn behind" in written.stderr
     assert "best" in (tmp_path / "a.srt").read_text()
     assert "best" in (tmp_path / "a.md").read_text()
+    assert take(daemon, *options).returncode == 0

@@ -69,7 +69,12 @@ class Display:
             )
             # stderr is the log's by now.
             self._bar = Progress(
-                *columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
+                *columns,
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._bar.start()
         self._task: TaskID | None = None
@@ -81,12 +86,13 @@ class Display:
         self._told_s = time.monotonic()
         if self._bar:
             self._task = self._bar.add_task(self._title, total=length_s, at="starting")
+            self._bar.refresh()
         else:
             self._print(f"{self._title}: {clock(int(length_s * 1000))} of sound")
 
     def show(self, position: Position) -> None:
         if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=position.heard_s, at=str(position))
+            self._bar.update(self._task, completed=position.heard_s, at=str(position), refresh=True)
         elif time.monotonic() - self._told_s >= TELL_EVERY_S:
             self._told_s = time.monotonic()
             self._print(f"{self._title}: {position}")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,6 @@ from typing import Final, Literal
 
 from minuted.capture.recording import Recording
 from minuted.config import ConfigError, Settings
-from minuted.journal.folder import FolderInUseError
 from minuted.messages import Record
 from minuted.runtime import logs
 from minuted.supervision import supervisor
@@ -104,7 +104,7 @@ class Batch:
                 result = Result("stopped", "stopped", asked=True)
             except ConfigError:
                 raise
-            except (OSError, FolderInUseError) as error:
+            except OSError as error:
                 result = Result("failed", str(error))
             results.append(result)
             self._display.tell(number, job.recording.name, f"{result.state}, {result.text}".rstrip(", "))
@@ -127,6 +127,9 @@ class Batch:
                 return Result("passed over", "done before")
             if note and (minutes := self._remembered(note)):
                 return Result("done", f"{self._write(job, minutes)}, from the journal")
+        # Before hours of it are heard in vain.
+        if (place := _closed(job.base.parent)) is not None:
+            return Result("failed", f"nothing can be written in {place}")
         return self._hear(number, job, length_s)
 
     def _hear(self, number: int, job: Job, length_s: float) -> Result:
@@ -223,6 +226,12 @@ def _length_s(recording: Path, settings: Settings) -> float:
     opened = Recording(recording, settings.capture.channel)
     opened.close()
     return opened.duration_s
+
+
+def _closed(folder: Path) -> Path | None:
+    """Give the folder that keeps this one from being made or written in, if there is one."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return None if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else there
 
 
 def _reason(job: Job, error: ConfigError) -> str:
