@@ -1,28 +1,9 @@
 """Minutes that a person reads: a line a turn, in the order in which people spoke, true after revisions."""
 
-import json
-import time
 from pathlib import Path
 
-import pytest
-
 from sinks.samples import gap, opened, turn
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-def write_all(sink, *records):
-    for record in records:
-        deliver = {"gap": sink.gap, "revision": sink.revise, "turn": sink.write}[record.type]
-        deliver(record)
-        sink.checkpoint = json.loads(json.dumps(sink.checkpoint))
+from sinks.subtitles import write_all
 
 
 def content_of(folder: Path, suffix: str = "txt") -> str:

@@ -1,12 +1,12 @@
 """The same subtitles for web pages: what a strict WebVTT reader finds is what the SRT file says."""
 
-import json
 import random
 
 import srt as srt_reader
 import webvtt
 
 from sinks.samples import gap, opened, turn
+from sinks.subtitles import write_all
 
 WORDS = ["so", "AT&T", "-->", "<b>", "budget", "Mr.", "yes,", "2026", "übermorgen", "WEBVTT", "NOTE", "&lt;"]
 
@@ -27,10 +27,7 @@ def records():
 
 def written(folder, **options):
     sink = opened("srt", directory=folder, **options)
-    for record in records():
-        deliver = {"gap": sink.gap, "revision": sink.revise, "turn": sink.write}[record.type]
-        deliver(record)
-        sink.checkpoint = json.loads(json.dumps(sink.checkpoint))
+    write_all(sink, *records())
     (file,) = folder.glob(f"*.{options.get('format', 'srt')}")
     return file
 
