@@ -124,6 +124,11 @@ class Stop:
         step = Step.CAPTURE if self._at_once else self.step
         return bound_s(step, timeout_s, began_s=self._began_s, moved_s=self._moved_s, asked=self.asked)
 
+    @property
+    def has_drained(self) -> bool:
+        """Whether every word that was heard is in the journal."""
+        return self._asker.has_drained
+
     def has_reached(self, child: Child) -> bool:
         """Tell whether this process has been stopped already, and is not to be started again."""
         return self.step >= step_of(child.name)

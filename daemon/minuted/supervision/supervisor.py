@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Final
 
@@ -50,6 +50,10 @@ class Outcome:
 
     status: int
     reason: str = ""
+    whole: bool = field(default=False, compare=False)
+    """A recording was played to its end, and all its words are in the journal."""
+    asked: bool = field(default=False, compare=False)
+    """Somebody has asked for the end, before or while the rest was finished."""
 
 
 def supervise(settings: Settings, text: str, source: Source) -> Outcome:
@@ -96,6 +100,7 @@ class Supervisor:
         self._stop: Stop | None = None
         self._outcome = Outcome(0)
         self._stop_asked = self._kill_asked = self._reload_asked = False
+        self._has_played = self._was_asked = False
         self._reloads_on_hangup = not signals.has_terminal(os.environ)
         self._interrupted_s: float | None = None
         self._was_ready = False
@@ -243,6 +248,7 @@ class Supervisor:
                 if exit_status and not self._outcome.status:
                     self._outcome = Outcome(1, f"the recording broke off: {child.status}")
                 if not self._roster.plays():
+                    self._has_played = not self._outcome.status
                     self._begin_stop(self._outcome, now_s)
             case Then.GIVE_UP:
                 child.become("failed")
@@ -278,7 +284,7 @@ class Supervisor:
             self._kill_asked = self._stop_asked = False
             self._stop.kill(now_s)
         elif self._stop_asked:
-            self._stop_asked = False
+            self._stop_asked, self._was_asked = False, True
             if self._stop is None:
                 log.info("stop_asked")
                 self._begin_stop(Outcome(0), now_s, asked=True)
@@ -367,7 +373,8 @@ class Supervisor:
         if self._stop and self._stop.shortfalls and not outcome.status:
             outcome = Outcome(1, f"not everything was finished: {'; '.join(self._stop.shortfalls)}")
         log.info("run_over", exit_status=outcome.status)
-        return outcome
+        whole = self._has_played and self._stop is not None and self._stop.has_drained
+        return replace(outcome, whole=whole, asked=self._was_asked)
 
     def _wake(self) -> None:
         with suppress(OSError):  # full: it is awake; closed: it is over
