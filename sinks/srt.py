@@ -30,6 +30,7 @@ SPACE_MS: Final = 83
 """Between two cues, where there is room for it."""
 LABEL_CHARACTERS_MAX: Final = 20
 SENTENCE_END: Final = re.compile(r"[.?!…]\W*$")
+_LOOK_ALIKES: Final = str.maketrans("<>{}\\", "‹›()/", "\ufeff")  # noqa: RUF001
 NAME_BYTES_MAX: Final = 100
 MEETINGS_MAX: Final = 8
 """Meetings that late turns and revisions still reach; the one longest without a word goes first."""
@@ -37,7 +38,7 @@ MEETINGS_MAX: Final = 8
 
 class Srt(Sink):
     directory: Path
-    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>.srt."""
+    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>[-<title>].srt."""
 
     def open(self) -> None:
         (self.directory / ".minuted").mkdir(parents=True, exist_ok=True)
@@ -260,9 +261,6 @@ def passage_of_gap(gap: Gap) -> Passage:
     return Passage(f"gap-{gap.seq}", gap.seq or 0, start_ms, None, [cue])
 
 
-_LOOK_ALIKES: Final = str.maketrans("<>{}\\", "‹›()/", "\ufeff")  # noqa: RUF001
-
-
 def words_of(text: str) -> list[str]:
     """Give a text's words, freed of what readers of SRT take for something else, none over 42 characters.
 
@@ -362,9 +360,11 @@ def break_of(words: Sequence[str]) -> tuple[float, int]:
 
 def names_of(turn: Turn) -> Iterator[str]:
     """Name the meeting's file; then, should that name be another meeting's, further ones."""
-    room = re.sub(r"\W+", "-", unicodedata.normalize("NFKC", turn.room).lower()).strip("-")
-    room = room.encode()[:NAME_BYTES_MAX].decode(errors="ignore") or "room"
-    name = f"{room}-{datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone():%Y-%m-%dT%H%M}"
+    texts = (turn.room, turn.meeting_title or "")
+    plain = (re.sub(r"\W+", "-", unicodedata.normalize("NFKC", text).lower()).strip("-") for text in texts)
+    room, title = (text.encode()[:NAME_BYTES_MAX].decode(errors="ignore") for text in plain)
+    began = datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone()
+    name = "-".join(filter(None, (room or "room", f"{began:%Y-%m-%dT%H%M}", title)))
     yield f"{name}.srt"
     name = f"{name}-{zlib.crc32(turn.meeting_id.encode()):08x}"
     yield f"{name}.srt"

@@ -349,6 +349,16 @@ def _keys(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _work(module: str) -> Callable[[argparse.Namespace], int]:
+    """Give a command whose work stands in a module of `commands`."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        command = importlib.import_module(f"minuted.commands.{module}")
+        return int(command.run(_settings(arguments), arguments))
+
+    return run
+
+
 def _quiet_logs() -> None:
     """Leave standard output to the command."""
     from .runtime import logs
@@ -373,4 +383,6 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "resume": _resume,
     "dead-letters": _dead_letters,
     "keys": _keys,
+    "configure": _work("configuring"),
+    "meeting": _work("meeting"),
 }

@@ -78,6 +78,7 @@ class Turn(Message):
     speaker: str | None = None
     language: str | None = None
     confidence: float | None = None
+    meeting_title: str | None = None
 
     def topic_of(self) -> str:
         if self.type == "revision":
@@ -111,7 +112,8 @@ class Session(Message):
     topic: ClassVar[str] = "session"
     type: Literal["session"] = "session"
     event: str
-    """started, ended, retrying, refused, warning, paused, resumed, halted (the disk is full), or drained."""
+    """started, ended, retrying, refused, warning, paused, resumed, halted (the disk is full), drained,
+    configured (`reason` names what was changed), or meeting-started and meeting-ended by hand (its title)."""
     room: str
     at_ms: int
     session_id: str = ""

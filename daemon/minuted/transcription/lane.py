@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
@@ -44,8 +45,12 @@ class Lane:
         has_partials: bool,
         keeps_heartbeat: bool = False,
         must_answer: bool = False,
+        told: Mapping[str, Any] | None = None,
     ) -> None:
-        """`keeps_heartbeat`: earlier sessions had them; `must_answer`: loud sound is taken for speech."""
+        """`keeps_heartbeat`: earlier sessions had them; `must_answer`: loud sound is taken for speech.
+
+        `told` are the live settings it is asked for with.
+        """
         self.range_id = range_id
         self.session = session
         self.is_live = is_live
@@ -63,6 +68,14 @@ class Lane:
         """Another lane hears again what this one still has to say."""
         self.has_sent_all = False
         """All of a range with an end."""
+        self.told = told
+        """The live settings it goes by."""
+        self.is_stale = False
+        """It goes by something that no session can be told to forget: the next one takes over."""
+        self.cut_after = -1
+        """The frame after which its turn was last ended for somebody's cut between meetings."""
+        self.spoken_until_ms = 0
+        """The sound time at which its last final's sound ends."""
         self.levels: deque[Level] = deque(maxlen=LEVELS_MAX)
         self._has_partials = has_partials
         self._keeps_heartbeat = keeps_heartbeat

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal
 
 import structlog
@@ -12,6 +13,7 @@ from minuted.config import ConfigError, Settings
 from minuted.control import status_of
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
+from minuted.transcription.changing import Changing
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import UNANSWERED, Lane
 from minuted.transcription.marks import Marks, Range
@@ -56,7 +58,12 @@ class Lanes:
     """
 
     def __init__(
-        self, settings: Settings, minutes: Minutes, intake: Intake, post: Callable[[Session, Event], None]
+        self,
+        settings: Settings,
+        minutes: Minutes,
+        intake: Intake,
+        changing: Changing,
+        post: Callable[[Session, Event], None],
     ) -> None:
         self.state: State = "idle"
         self.failure = ""
@@ -65,6 +72,7 @@ class Lanes:
         self._settings = settings
         self._minutes = minutes
         self._intake = intake
+        self._changing = changing
         self._post = post
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
@@ -142,7 +150,7 @@ class Lanes:
         if live is None or unheard is None or live.began_s is None or live.is_terminating:
             return
         left_s, lead_s = live.expires_s - now_s, min(HANDOVER_LEAD_S, (live.expires_s - live.began_s) / 3)
-        if left_s >= lead_s:
+        if left_s >= lead_s and not live.is_stale:
             return
         is_due = not live.turn_is_open or left_s < min(HANDOVER_FORCED_S, lead_s / 2)
         if self._next is not None:
@@ -195,7 +203,7 @@ class Lanes:
     def begin(self, lane: Lane, event: BeginEvent) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
-        turns = Turns(self._settings.room, event.id, lane.clock, self._minutes.meeting_at)
+        turns = Turns(self._settings.room, event.id, lane.clock, partial(self._minutes.meeting_at, lane=lane))
         lane.begin(turns, model, event.expires_at.timestamp() - time.time(), time.monotonic())
         self._remember(lane)
         log.info(
@@ -223,6 +231,7 @@ class Lanes:
 
     def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
         """The session broke. Raises ConfigError where a recording's session is refused for good."""
+        failure = self._changing.heed(failure)
         verdict = judge(failure)
         self._forget(lane)
         if lane.is_muted:
@@ -261,7 +270,7 @@ class Lanes:
         return any(not lane.is_live and not lane.is_muted for lane in self._lanes)
 
     def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
-        asked = self._settings.session
+        asked = self._changing.session
         session = Session(
             self._find_service, parameters_of(asked, local=self._settings.service == "local"), self._post
         )
@@ -273,6 +282,7 @@ class Lanes:
             has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
+            told=self._changing.told,
         )
 
     def _find_service(self) -> Service:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.meetings import Meeting, Meetings, Unheard
-from minuted.transcription.pauses import mark_after, sound_end_ms
+from minuted.transcription.pauses import mark_after, sound_end_ms, sound_start_ms
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.seam import may_come_again
 from minuted.transcription.turns import Taken
@@ -47,7 +47,7 @@ class Minutes:
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
         self._intake = intake
-        self._meetings = Meetings(journal.state("meetings"))
+        self.restore_meetings()
         self._kept = self.marks.to_state()
         self._kept_s = time.monotonic()
         self._unreadable = (-1, 0)
@@ -136,7 +136,8 @@ class Minutes:
             number = min(mark_after(lane.levels, taken.end_ms), lane.sent_before)
             mark_ms = max(number, unheard.start) * FRAME_MS
             last = taken.words[-1]
-            ended = replace(last, end_ms=max(last.start_ms, sound_end_ms(lane.levels, taken.end_ms)))
+            lane.spoken_until_ms = sound_end_ms(lane.levels, taken.end_ms)
+            ended = replace(last, end_ms=max(last.start_ms, lane.spoken_until_ms))
             tail = may_come_again((*unheard.tail, *taken.words[:-1], ended), mark_ms)
             self.marks.move(unheard.id, number, tail)
             self._unsure.pop(unheard.id, None)
@@ -208,14 +209,41 @@ class Minutes:
 
     # Meetings and gaps.
 
-    def meeting_at(self, start_ms: int) -> Meeting:
-        """Give the meeting that a turn beginning at sound time `start_ms` belongs to."""
+    def meeting_at(self, start_ms: int, lane: Lane | None = None) -> Meeting:
+        """Give the meeting that a turn beginning at sound time `start_ms` belongs to.
+
+        By the sound its lane was sent it is known on which side of somebody's cut it really begins.
+        """
+        if lane and self._meetings.is_cut_after(start_ms):
+            start_ms = sound_start_ms(lane.levels, max(start_ms, lane.spoken_until_ms))
         behind = [
             Unheard(unheard.start * FRAME_MS, unheard.end * FRAME_MS)
             for unheard in self.marks.behind
             if unheard.end is not None
         ]
         return self._meetings.at(start_ms, self._intake.stretches.at(start_ms), self._gap_ms, behind)
+
+    @property
+    def meeting(self) -> Meeting | None:
+        """The meeting that is going on, or awaited. For any thread."""
+        return self._meetings.now(self._intake.next_number * FRAME_MS, self._gap_ms)
+
+    def cut_meetings(self, now_ms: int, title: str | None, *, begins: bool) -> Meeting | None:
+        """End the meeting where the sound is now, and begin another one; store that. Give what was begun.
+
+        Raises TurnJournalFullError.
+        """
+        # Before the first sound the time of day is its place: frames are numbered by it.
+        has_sound = self._intake.next_number >= 0
+        sound_ms = self._intake.next_number * FRAME_MS if has_sound else now_ms
+        begun = self._meetings.cut(sound_ms, self._intake.stretches.at(sound_ms), title, begins=begins)
+        self.store()
+        return begun
+
+    @property
+    def cuts_ms(self) -> Sequence[int]:
+        """The sound times at which somebody began or ended a meeting."""
+        return self._meetings.cuts_ms
 
     def _declare(self, hole: Hole, next_number: int | None = None) -> None:
         """Record a stretch of which there will be no words; sound from `next_number` on is taken in anew."""
@@ -253,7 +281,12 @@ class Minutes:
         """Go back to what was stored last: a turn could not be, and will be heard again."""
         journal = self._publisher.journal
         self.marks = Marks.from_state(journal.state("marks"))
-        self._meetings = Meetings(journal.state("meetings"))
+        self.restore_meetings()
+
+    def restore_meetings(self) -> None:
+        """Know of the meetings what was stored last."""
+        journal = self._publisher.journal
+        self._meetings = Meetings(journal.state("meetings"), journal.state("cuts"))
 
     def is_heard(self, unheard: Range) -> bool:
         """Whether there is nothing left of a range for now."""
@@ -292,7 +325,8 @@ class Minutes:
         intake = self._intake.to_state()
         if next_number is not None:
             intake |= {"next_number": next_number, "has_ended": False}
-        return {"marks": self.marks.to_state(), "meetings": self._meetings.to_state(), "intake": intake}
+        meetings = {"meetings": self._meetings.to_state(), "cuts": self._meetings.cuts_ms}
+        return {"marks": self.marks.to_state(), **meetings, "intake": intake}
 
     def _release(self) -> None:
         """Delete the sound before the marks that were just stored."""

@@ -15,6 +15,8 @@ from minuted.messages import FRAME_MS
 
 END_LATE_MS_MAX: Final = 1350
 """How much later than the truth a turn's last word was seen to end, and a frame."""
+START_EARLY_MS_MAX: Final = 1000 + FRAME_MS
+"""How much earlier than the truth a turn's first word was seen to begin, and a frame."""
 QUIET_ABOVE_MIN: Final = 3.0
 QUIET_FLOOR: Final = 40.0
 """A frame is quiet up to three times the quietest one's level, and a little: digital silence is 0."""
@@ -74,6 +76,18 @@ def sound_end_ms(levels: Sequence[Level], end_ms: int) -> int:
         if level.level > _quiet_bound(window) and level.number * FRAME_MS < end_ms
     ]
     return min(end_ms, (loud[-1] + 1) * FRAME_MS) if loud else end_ms
+
+
+def sound_start_ms(levels: Sequence[Level], start_ms: int) -> int:
+    """Give where the first word really begins of a turn that the service begins at sound time `start_ms`.
+
+    It is the first frame from there on that is not quiet, within a second.
+    """
+    window = [
+        level for level in levels if start_ms < (level.number + 1) * FRAME_MS <= start_ms + START_EARLY_MS_MAX
+    ]
+    loud = [level.number for level in window if level.level > _quiet_bound(window)]
+    return max(start_ms, loud[0] * FRAME_MS) if loud else start_ms
 
 
 def cut_near(levels: Sequence[Level]) -> int:

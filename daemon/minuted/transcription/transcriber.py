@@ -22,6 +22,8 @@ from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
 from minuted.messages import FRAME_MS
 from minuted.runtime import pulse
+from minuted.transcription import by_hand
+from minuted.transcription.changing import Changing
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
@@ -29,6 +31,7 @@ from minuted.transcription.minutes import Minutes
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.retention import Retention
 from minuted.transcription.session import Closed, Event, Opened, Session
+from minuted.transcription.wishes import Wishes
 
 TICK_S: Final = 0.05
 QUIET_CAPTURE_S: Final = 2.0
@@ -53,7 +56,9 @@ class Transcriber:
         self._publisher = publisher
         self._intake = intake
         self._minutes = Minutes(settings, publisher, intake)
-        self._lanes = Lanes(settings, self._minutes, intake, self._post)
+        self._changing = Changing(settings, publisher.journal, self._minutes.tell)
+        self._lanes = Lanes(settings, self._minutes, intake, self._changing, self._post)
+        self.wishes = Wishes()
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
         self._wakeup = Wakeup()
         self._poller = Poller(frames, publisher.turns, publisher.replay, self._wakeup)
@@ -86,6 +91,12 @@ class Transcriber:
         self._endpoint.set()
         self._wakeup.set()
 
+    def wish(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Take a wish; what becomes of it is in `wishes`."""
+        taken = self.wishes.ask(question)
+        self._wakeup.set()
+        return taken
+
     def wake(self) -> None:
         self._wakeup.set()
 
@@ -112,6 +123,9 @@ class Transcriber:
             "taken_s": live.taken_ms / 1000 if live else 0.0,
             "dropped_s": minutes.losses.frames * FRAME_MS / 1000,
             **minutes.counts,
+            **self._changing.status(),
+            "meeting": (meeting := by_hand.shown(minutes.meeting)),
+            "meeting_title": meeting and meeting["title"],
             "partials": self._publisher.partials,
             "replayed": self._publisher.replayed,
             "pruned": self._retention.pruned,
@@ -196,6 +210,7 @@ class Transcriber:
             self._last_sound_s = now_s
             self._drained.clear()
         self._take_events(now_s)
+        self._grant_wishes(now_s)
         for lane in self._lanes.all:
             lane.watch(now_s)
         if self._leave.is_set():
@@ -205,12 +220,27 @@ class Transcriber:
             self._endpoint.clear()
             self._lanes.force_endpoint()
         self._lanes.send(now_s)
+        by_hand.end_turns(self._lanes.all, self._minutes.cuts_ms)
         self._heed_pause()
         if self._drain.is_set():
             self._finish(now_s)
         elif not self._intake.is_paused:
             self._lanes.hand_over(now_s)
         self._minutes.keep()
+
+    def _grant_wishes(self, now_s: float) -> None:
+        """Do what people have asked for, and have the sessions know what changed."""
+        self._changing.look(now_s)
+        live = self._lanes.live
+        while question := self.wishes.first():
+            if question["op"] == "configure":
+                answer = self._changing.configure(question, live.model if live else "")
+            elif self._intake.has_more:
+                break  # its moment is where the sound is now, not where we are with it
+            else:
+                answer = by_hand.obey(question, self._minutes, time.time_ns() // 1_000_000)
+            self.wishes.settle(answer)
+        self._changing.reach(self._lanes.all)
 
     def _heed_pause(self) -> None:
         """In a pause, end the sessions once they have had what was heard before: open, they cost money."""

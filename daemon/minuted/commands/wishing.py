@@ -1,0 +1,43 @@
+"""Have the running transcription do something, and wait until it has done it."""
+
+import secrets
+import time
+from typing import Any, Final
+
+from minuted import status
+from minuted.config import Settings
+from minuted.control import ask
+from minuted.messages import MalformedMessageError
+
+STAGE: Final = "transcription"
+DONE_S_MAX: Final = 8.0
+"""What is not done by then is not done at all …"""
+ANSWER_S_MAX: Final = DONE_S_MAX + 2.0
+"""… so that there is an answer by then."""
+LOOK_S: Final = 0.02
+
+
+class NotDoneError(OSError):
+    """It was not done; the text says why."""
+
+
+def wish(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
+    """Give what came of it. Raises NotDoneError."""
+    if not status.has_socket(settings, STAGE):
+        raise NotDoneError(f"{status.absence(settings)}; nothing was changed")
+    name, began_s = secrets.token_hex(8), time.monotonic()
+    try:
+        ask(settings, STAGE, op, DONE_S_MAX, wish=name, before_s=began_s + DONE_S_MAX, **details)
+        while (answer := ask(settings, STAGE, "answer", ANSWER_S_MAX, wish=name))["state"] == "busy":
+            if time.monotonic() > began_s + ANSWER_S_MAX:
+                raise TimeoutError
+            time.sleep(LOOK_S)
+    except TimeoutError:
+        raise NotDoneError("transcription does not answer; see `minuted status`") from None
+    except (ValueError, MalformedMessageError) as error:
+        raise NotDoneError(f"not done: {error}") from None
+    if answer["state"] == "unknown":
+        raise NotDoneError("transcription was restarted in the middle of it; see `minuted status`")
+    if reason := answer.get("error"):
+        raise NotDoneError(f"refused: {reason}")
+    return answer
