@@ -48,7 +48,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "session_settings": ("options",),
     "addresses": ("options",),
     "sections": ("options",),
-    "config": ("addresses", "options", "runtime.guard", "sections", "session_settings"),
+    "live_settings": ("options", "session_settings"),
+    "config": ("addresses", "live_settings", "options", "runtime.guard", "sections", "session_settings"),
     "doors": (),
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
@@ -57,7 +58,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "runtime": (),
     "journal": ("messages",),
     "capture": GROUND,
-    "transcription": (*GROUND, "keys"),
+    "transcription": (*GROUND, "keys", "live_settings", "session_settings"),
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
@@ -68,7 +69,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
-        *("capture", "delivery.discovery", "transcription.trial"),
+        *("capture", "delivery.discovery", "live_settings", "transcription.trial"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

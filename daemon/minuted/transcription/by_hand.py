@@ -10,11 +10,8 @@ from minuted.messages import FRAME_MS
 from minuted.transcription.lane import Lane
 from minuted.transcription.meetings import Meeting
 from minuted.transcription.minutes import Minutes
-from minuted.transcription.pauses import Level, is_loud
 
 TITLE_CHARACTERS_MAX: Final = 200
-PAUSE_WAIT_FRAMES: Final = 20
-"""A turn is ended in the first pause after the moment, or a second after it: not in the middle of a word."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,27 +59,11 @@ def shown(meeting: Meeting | None) -> dict[str, Any] | None:
     }
 
 
-def end_turns(lanes: Iterable[Lane], cuts_ms: Sequence[int]) -> None:
-    """Have each session end its turn where the sound it was sent has passed the moment of a wish."""
+def mark_cuts(lanes: Iterable[Lane], cuts_ms: Sequence[int]) -> None:
+    """Have each session end its turn where the sound it is sent passes the moment of a wish."""
+    numbers = tuple(-(-cut_ms // FRAME_MS) for cut_ms in cuts_ms)
     for lane in lanes:
-        if not lane.levels or lane.turns is None or lane.is_terminating:
-            continue
-        first = lane.levels[0].number if lane.cut_after < 0 else lane.cut_after
-        lane.cut_after = first
-        for cut_ms in cuts_ms:
-            number = -(-cut_ms // FRAME_MS)
-            if first < number < lane.sent_before + 1 and may_cut(lane.levels, number):
-                lane.cut_after = max(lane.cut_after, number)
-                lane.session.force_endpoint()
-
-
-def may_cut(levels: Sequence[Level], number: int) -> bool:
-    """Whether what was sent ends in a pause behind frame `number`, or a pause has been waited for in vain."""
-    newest = levels[-1]
-    recent = list(levels)[-PAUSE_WAIT_FRAMES * 10 :]
-    quietest = min(level.level for level in recent)
-    is_quiet = len(recent) > 1 and not any(is_loud(level.level, quietest) for level in recent[-2:])
-    return is_quiet or newest.number - number >= PAUSE_WAIT_FRAMES
+        lane.cuts = numbers
 
 
 _NO: Final = Meeting(id="", started_at_ms=0, sound_ms=0, source="", last_word_ms=0)

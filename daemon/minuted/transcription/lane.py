@@ -2,14 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.intake import Frames
 from minuted.transcription.pace import LEAD_MS_MAX, Pace
-from minuted.transcription.pauses import Level, is_loud, level_of
+from minuted.transcription.pauses import Level, is_loud, level_of, may_end_turn
 from minuted.transcription.session import QUEUED_MS_MAX, Session
 from minuted.transcription.turns import Turns
 
@@ -72,8 +72,8 @@ class Lane:
         """The live settings it goes by."""
         self.is_stale = False
         """It goes by something that no session can be told to forget: the next one takes over."""
-        self.cut_after = -1
-        """The frame after which its turn was last ended for somebody's cut between meetings."""
+        self.cuts: Sequence[int] = ()
+        """Frames before which somebody has ended a meeting: its turn is ended there too."""
         self.spoken_until_ms = 0
         """The sound time at which its last final's sound ends."""
         self.levels: deque[Level] = deque(maxlen=LEVELS_MAX)
@@ -83,6 +83,7 @@ class Lane:
         self._unanswered = 0
         self._recent: deque[float] = deque(maxlen=FLOOR_FRAMES)
         self._frames = frames
+        self._cut_after = -1
         self._pace = Pace(time.monotonic())
         self._had_room_s = time.monotonic()
 
@@ -113,11 +114,20 @@ class Lane:
             self.clock.sent(frame)
             self._note(level_of(frame.number, frame.pcm))
             self._frames.advance()
+            self._end_turn_at_cut(frame.number)
         self.has_sent_all = end is not None
 
     def hear(self) -> None:
         """The service has said something, whatever it is."""
         self._unanswered = 0
+
+    def _end_turn_at_cut(self, number: int) -> None:
+        if self._cut_after < 0:
+            self._cut_after = number
+        passed = [cut for cut in self.cuts if self._cut_after < cut <= number + 1]
+        if passed and may_end_turn(self.levels, passed[-1]):
+            self._cut_after = passed[-1]
+            self.session.force_endpoint()
 
     def _note(self, level: Level) -> None:
         self.levels.append(level)

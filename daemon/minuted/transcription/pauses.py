@@ -20,6 +20,9 @@ START_EARLY_MS_MAX: Final = 1000 + FRAME_MS
 QUIET_ABOVE_MIN: Final = 3.0
 QUIET_FLOOR: Final = 40.0
 """A frame is quiet up to three times the quietest one's level, and a little: digital silence is 0."""
+FLOOR_FRAMES: Final = 200
+END_WAIT_FRAMES: Final = 20
+"""How long the end of a turn that somebody wants ended waits for a pause."""
 PAUSE_FRAMES: Final = 4
 """200 ms: longer than the silence inside any word."""
 
@@ -104,6 +107,17 @@ def cut_near(levels: Sequence[Level]) -> int:
         if len(run) >= min(PAUSE_FRAMES, len(best) + 1):
             best = run
     return best[max(len(best) // 2, len(best) - PAUSE_FRAMES)]
+
+
+def may_end_turn(levels: Sequence[Level], number: int) -> bool:
+    """Whether a turn may be ended behind these frames, as somebody wants it from frame `number` on.
+
+    They end in a pause, or a second has gone by without one: the middle of a word would cost that word.
+    """
+    newest = levels[-1].number
+    recent = [level.level for level in levels if level.number > newest - FLOOR_FRAMES]
+    is_quiet = len(recent) > 1 and not any(is_loud(level, min(recent)) for level in recent[-2:])
+    return is_quiet or newest - number >= END_WAIT_FRAMES
 
 
 def _near_end(levels: Sequence[Level], end_ms: int) -> list[Level]:

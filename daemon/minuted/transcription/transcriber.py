@@ -219,8 +219,8 @@ class Transcriber:
         if self._endpoint.is_set():
             self._endpoint.clear()
             self._lanes.force_endpoint()
+        by_hand.mark_cuts(self._lanes.all, self._minutes.cuts_ms)
         self._lanes.send(now_s)
-        by_hand.end_turns(self._lanes.all, self._minutes.cuts_ms)
         self._heed_pause()
         if self._drain.is_set():
             self._finish(now_s)
