@@ -16,7 +16,6 @@ _DETAILS: Final = (
     ("level_dbfs", "{:.0f} dBFS"),
     ("model", "model {}"),
     ("meeting_title", "meeting “{}”"),
-    ("changes", "changed: {}"),
     ("backlog_s", "{:.1f} s behind"),
     ("behind_s", "{:.1f} s to catch up with"),
     ("last_seq", "last turn {}"),
@@ -103,6 +102,8 @@ def table(status: Mapping[str, Any], now_ms: int) -> str:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join(["", *cells, row[5]]).rstrip())
+    if in_force := status["stages"].get("transcription", {}).get("in_force"):
+        lines.append(f"  in force: {in_force}")
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from minuted.transcription.changes import (
     described,
     difference,
     from_state,
+    in_force,
     line,
     request_of,
     told,
@@ -172,6 +173,15 @@ def test_a_line_says_what_is_changed_but_no_text() -> None:
         set={"prompt": "A secret.", "keyterms_prompt": ["a", "b"], "max_turn_silence": 100},
     )
     status = {**described(changes, BASE, PROFILES, MODEL), "problem": ""}
+    assert in_force(status) == (
+        "profile interview, min_turn_silence 100, max_turn_silence 100 (changed), "
+        "keyterms_prompt 2 terms (changed), prompt 9 characters (changed)"
+    )
+    plain = described(after(Changes(), profile="interview"), BASE, PROFILES, "local")
+    assert in_force({**plain, "problem": "line 3"}) == (
+        "profile interview, min_turn_silence 100, max_turn_silence 3000 (profile interview), "
+        "without effect: keyterms_prompt, key terms as before: line 3"
+    )
     assert (
         line(status)
         == "profile interview, keyterms_prompt 2 terms, max_turn_silence 100, prompt 9 characters"

@@ -245,6 +245,21 @@ def line(status: Mapping[str, Any]) -> str:
     return ", ".join(said)
 
 
+def in_force(status: Mapping[str, Any]) -> str:
+    """Say in a line what sessions go by, and what of it is changed."""
+    values, changed, live = status["values"], status["changed"], status["live"]
+    said = [f"profile {status['profile']}"] if status["profile"] else []
+    for name in (name for name in values if name in live):
+        source = changed.get(name, "")
+        note = f" ({'changed' if source == UNTIL_RESET else source})" if source else ""
+        said.append(f"{name} {shown(name, values[name])}{note}")
+    if status["without_effect"]:
+        said.append(f"without effect: {', '.join(status['without_effect'])}")
+    if status["problem"]:
+        said.append(f"key terms as before: {status['problem']}")
+    return ", ".join(said)
+
+
 def shown(name: str, value: Any) -> str:
     """Shorten a value to what a glance takes in."""
     if value in (None, "", [], ()):

@@ -57,7 +57,7 @@ class Changing:
 
     def status(self) -> dict[str, Any]:
         """Tell what is in force, and what of it is changed."""
-        return {"settings": self._status, "changes": self._shown}
+        return self._shown
 
     def look(self, now_s: float) -> None:
         """Take in the file of key terms where it has changed."""
@@ -139,4 +139,5 @@ class Changing:
             "keyterms_file": str(self._keyterms.path or ""),
             "problem": self._keyterms.problem,
         }
-        self._shown = pure.line(self._status)
+        lines = {"changes": pure.line(self._status), "in_force": pure.in_force(self._status)}
+        self._shown = {"settings": self._status, **lines}
