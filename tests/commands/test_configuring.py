@@ -87,7 +87,7 @@ def test_what_is_in_force_is_shown_with_what_it_was_before() -> None:
     found = described(changes, base, {**PROFILES, "plenary": {}}, "u3-rt-pro")
     shown = lines({**found, "keyterms_file": "/etc/terms", "problem": "line 3"})
     assert shown == [
-        "profile              interview  (there is plenary)",
+        "profile              interview  (also: plenary)",
         "min_turn_silence     300  (until reset; the configuration says 100)",
         "max_turn_silence     3000  (profile interview; the configuration says 1200)",
         "prompt               A ward round.  (until reset; the configuration says nothing)",

@@ -4,11 +4,9 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final
 
-from minuted import status
-from minuted.commands.wishing import STAGE, NotDoneError, wish
+from minuted.commands.wishing import told, wish
 from minuted.config import Settings
-from minuted.control import status_of
-from minuted.live_settings import read_terms
+from minuted.live_settings import LOCAL, read_terms
 
 LINE_CHARACTERS_MAX: Final = 60
 """Of a longer text the beginning is shown."""
@@ -16,15 +14,11 @@ LINE_CHARACTERS_MAX: Final = 60
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Change what the options name; print what is in force. Raises NotDoneError and ConfigError."""
-    request = request_of(arguments)
-    if request:
-        found = wish(settings, "configure", **request)["configured"]
+    if request := request_of(arguments):
+        shown = lines(wish(settings, "configure", **request)["configured"])
     else:
-        told = status_of(settings, STAGE, timeout_s=2.0)
-        if told is None:
-            raise NotDoneError(status.absence(settings))
-        found = told["settings"]
-    print("\n".join(lines(found)))
+        shown = lines(told(settings)["settings"])
+    print("\n".join(shown))
     return 0
 
 
@@ -56,7 +50,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     width = max(map(len, [*values, "profile"]))
     profile = found["profile"] or "none"
     others = ", ".join(name for name in found["profiles"] if name != profile)
-    shown = [f"{'profile':<{width}}  {profile}" + (f"  (there is {others})" if others else "")]
+    shown = [f"{'profile':<{width}}  {profile}" + (f"  (also: {others})" if others else "")]
     for name, value in values.items():
         note = ""
         if source := changed.get(name):
@@ -70,7 +64,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         shown.append(f"! the key terms stay as they were: {found['problem']}")
     if found["without_effect"]:
         shown.append(f"! changed and without effect now: {', '.join(found['without_effect'])}")
-    return [*shown, f"{found['model']} takes changes of {', '.join(found['live'])}"]
+    model = "the local engine" if found["model"] == LOCAL else found["model"]
+    return [*shown, f"{model} takes changes of {', '.join(found['live'])}"]
 
 
 def text_of(value: Any) -> str:

@@ -5,19 +5,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from minuted import status
-from minuted.commands.wishing import STAGE, NotDoneError, wish
+from minuted.commands.wishing import NotDoneError, told, wish
 from minuted.config import Settings
-from minuted.control import status_of
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Do what is asked for, and print what there is now. Raises NotDoneError."""
     if arguments.action == "status":
-        told = status_of(settings, STAGE, timeout_s=2.0)
-        if told is None:
-            raise NotDoneError(status.absence(settings))
-        print(named(told["meeting"]))
+        print(named(told(settings)["meeting"]))
         return 0
     if arguments.action == "end" and arguments.title is not None:
         raise NotDoneError("a title is given when a meeting is started; nothing was changed")

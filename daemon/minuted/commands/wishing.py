@@ -1,12 +1,14 @@
 """Have the running transcription do something, and wait until it has done it."""
 
+import os
 import secrets
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from minuted import status
 from minuted.config import Settings
-from minuted.control import ask
+from minuted.control import ask, status_of
 from minuted.messages import MalformedMessageError
 
 STAGE: Final = "transcription"
@@ -23,8 +25,7 @@ class NotDoneError(OSError):
 
 def wish(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
     """Give what came of it. Raises NotDoneError."""
-    if not status.has_socket(settings, STAGE):
-        raise NotDoneError(f"{status.absence(settings)}; nothing was changed")
+    _look(settings)
     name, began_s = secrets.token_hex(8), time.monotonic()
     try:
         ask(settings, STAGE, op, DONE_S_MAX, wish=name, before_s=began_s + DONE_S_MAX, **details)
@@ -39,5 +40,21 @@ def wish(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
     if answer["state"] == "unknown":
         raise NotDoneError("transcription was restarted in the middle of it; see `minuted status`")
     if reason := answer.get("error"):
-        raise NotDoneError(f"refused: {reason}")
+        raise NotDoneError(f"refused: {reason}; nothing was changed")
     return answer
+
+
+def told(settings: Settings) -> dict[str, Any]:
+    """Give what the running transcription tells of itself. Raises NotDoneError."""
+    _look(settings)
+    found = status_of(settings, STAGE, timeout_s=2.0)
+    if found is None:
+        raise NotDoneError(status.absence(settings))
+    return found
+
+
+def _look(settings: Settings) -> None:
+    """Raise NotDoneError, saying why, where there is no socket to ask on, or none for us."""
+    socket = Path(settings.control_endpoint(STAGE).removeprefix("ipc://"))
+    if not os.access(socket, os.W_OK):
+        raise NotDoneError(f"{status.absence(settings)}; nothing was changed")

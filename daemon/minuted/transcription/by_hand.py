@@ -41,7 +41,7 @@ def obey(question: dict[str, Any], minutes: Minutes, now_ms: int) -> dict[str, A
         return {"error": str(error)}
     except TurnJournalFullError:
         minutes.restore_meetings()
-        return {"error": "there is no room on the disk to remember it; nothing was changed"}
+        return {"error": "there is no room on the disk to remember it"}
     log.info("meeting_started" if meeting else "meeting_ended", meeting_id=(meeting or before or _NO).id)
     minutes.tell("meeting-started" if meeting else "meeting-ended", reason=title or "")
     return {"before": shown(before), "meeting": shown(meeting)}

@@ -64,15 +64,14 @@ class Changing:
         self._keep_terms()
         if not self._keyterms.look(now_s):
             return
+        self._keep_terms()
+        self._renew()
         if self._keyterms.problem:
             log.warning("keyterms_file_refused", reason=self._keyterms.problem)
-            reason = f"the key terms stay as they were: {self._keyterms.problem}"
-            self._tell("warning", reason=reason)
+            self._tell("warning", reason=f"the key terms stay as they were: {self._keyterms.problem}")
         else:
             log.info("keyterms_file_taken_in", terms=len(self._keyterms.terms))
             self._tell("configured", reason=f"{len(self._keyterms.terms)} key terms from the file")
-        self._keep_terms()
-        self._renew()
 
     def configure(self, question: dict[str, Any], model: str = "") -> dict[str, Any]:
         """Change what is asked for, or nothing; `model` is the open session's, as it has said itself."""
@@ -85,7 +84,7 @@ class Changing:
             log.warning("change_refused", reason=str(error))
             return {"error": str(error)}
         except TurnJournalFullError:
-            return {"error": "there is no room on the disk to remember it; nothing was changed"}
+            return {"error": "there is no room on the disk to remember it"}
         self._changes = after
         self._renew()
         names = [*request.set, *request.clear, *(["profile"] if request.profile is not None else [])]

@@ -149,7 +149,8 @@ class Lane:
         if self.turns is None or self.session.queued_ms < QUEUED_MS_MAX:
             self._had_room_s = now_s
         if self.turns and now_s - self.session.last_heard_s > SILENT_S_MAX:
-            if self.taken_ms or (self._keeps_heartbeat and self.levels):
+            is_promised = not self.told or self.told["session_heartbeat"] is not False
+            if is_promised and (self.taken_ms or (self._keeps_heartbeat and self.levels)):
                 self.session.give_up("the service has gone silent")
             elif self._must_answer and self._unanswered > UNANSWERED_FRAMES_MAX:
                 self.session.give_up(UNANSWERED)

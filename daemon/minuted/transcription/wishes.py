@@ -9,7 +9,7 @@ WAITING_MAX: Final = 16
 """Wishes that may wait for the loop; beyond that they are refused."""
 ANSWERS_MAX: Final = 32
 """Answers kept for those who have not asked for them yet; the oldest goes."""
-LATE: Final = "it could not be done in time; nothing was changed"
+LATE: Final = "it could not be done in time"
 
 
 class Wishes:
@@ -29,7 +29,7 @@ class Wishes:
             raise ValueError(LATE)
         with self._lock:
             if len(self._waiting) >= WAITING_MAX:
-                raise ValueError("too much is asked for at once; nothing was changed")
+                raise ValueError("too much is asked for at once")
             self._waiting.append(question)
         return {}
 
