@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from minuted.commands.configuring import lines, request_of, text_of
-from minuted.config import ConfigError
+from minuted.commands.wishing import NotDoneError
 from minuted.live_settings import LIVE
 from minuted.session_settings import StreamingSession
 from minuted.transcription.changes import Changes, changed, described
@@ -71,7 +71,7 @@ def test_a_file_of_terms_is_added_to_those_that_are_named(tmp_path: Path) -> Non
     assert asked["set"] == {"keyterms_prompt": ["metformin", "statins"]}
     (tmp_path / "terms").write_text("")
     assert request("--keyterms-file", str(tmp_path / "terms"))["set"] == {"keyterms_prompt": []}
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(NotDoneError, match=r"^refused: .*No such file.*; nothing was changed"):
         request("--keyterms-file", str(tmp_path / "absent"))
 
 

@@ -135,6 +135,24 @@ def test_somebody_who_talks_on_through_a_break_is_still_divided_at_the_moment(ma
     assert by_meeting(room) == {None: words[:3], "Budget": words[3:]}
 
 
+def test_somebody_who_talks_on_while_the_process_is_replaced_is_divided_too(make_room: Callable) -> None:
+    """What was asked for is in the journal before it is done."""
+    with Service() as service:
+        room = make_room(service)
+        room.play(LONG, slice(0, IN_THE_THIRD_WORD))
+        room.wait_for(lambda: room.partials)
+        start(room)
+        room.transcriber.leave()
+        room.wait_for(lambda: room.drained is not None)
+        room.stop()
+        again = make_room(service)
+        again.play(LONG, slice(IN_THE_THIRD_WORD, None))
+        again.end()
+    words = texts(LONG)
+    assert room.finals == []
+    assert by_meeting(again) == {None: words[:3], "Budget": words[3:]}
+
+
 def test_a_meeting_may_begin_before_anything_was_heard(make_room: Callable) -> None:
     """Somebody sets the room up before the microphone is plugged in."""
     with Service() as service:
@@ -144,6 +162,7 @@ def test_a_meeting_may_begin_before_anything_was_heard(make_room: Callable) -> N
         assert answer["before"] is None
         assert answer["meeting"]["title"] == "Budget"
         assert abs(answer["meeting"]["started_at_ms"] - time.time() * 1000) < 60_000
+        assert room.transcriber.status()["meeting_title"] == "Budget"
 
 
 @pytest.mark.parametrize(

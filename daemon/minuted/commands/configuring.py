@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final
 
-from minuted.commands.wishing import told, wish
-from minuted.config import Settings
+from minuted.commands.wishing import NotDoneError, told, wish
+from minuted.config import ConfigError, Settings
 from minuted.live_settings import LOCAL, read_terms
 
 LINE_CHARACTERS_MAX: Final = 60
@@ -13,7 +13,7 @@ LINE_CHARACTERS_MAX: Final = 60
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Change what the options name; print what is in force. Raises NotDoneError and ConfigError."""
+    """Change what the options name; print what is in force. Raises NotDoneError."""
     if request := request_of(arguments):
         shown = lines(wish(settings, "configure", **request)["configured"])
     else:
@@ -23,11 +23,14 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def request_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Read the options as a request; empty where there are none."""
+    """Read the options as a request; empty where there are none. Raises NotDoneError."""
     given = {name: value for name, value in vars(arguments.settings).items() if value is not None}
     terms = [*given.pop("keyterms_prompt", [])]
     if arguments.keyterms_file:
-        terms += read_terms(arguments.keyterms_file)
+        try:
+            terms += read_terms(arguments.keyterms_file)
+        except ConfigError as error:
+            raise NotDoneError(f"refused: {error}; nothing was changed") from None
     if terms or arguments.keyterms_file:
         given["keyterms_prompt"] = list(dict.fromkeys(terms))
     request = {

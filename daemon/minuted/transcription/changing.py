@@ -75,10 +75,12 @@ class Changing:
 
     def configure(self, question: dict[str, Any], model: str = "") -> dict[str, Any]:
         """Change what is asked for, or nothing; `model` is the open session's, as it has said itself."""
-        model = self._model if self._model == LOCAL else model or self._model
+        after = self._changes
         try:
             request = pure.request_of(question)
-            after = pure.changed(self._changes, request, self._settings.profiles, model)
+            # Should the service have given another model than was asked for, both have to take it.
+            for each in (self._model, self._model if self._model == LOCAL else model or self._model):
+                after = pure.changed(self._changes, request, self._settings.profiles, each)
             self._journal.keep({"changes": after.to_state(self._run)})
         except ConfigError as error:
             log.warning("change_refused", reason=str(error))

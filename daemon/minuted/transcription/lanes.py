@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 from assemblyai.streaming.v3 import BeginEvent, HeartbeatEvent, TerminationEvent, TurnEvent
@@ -377,17 +377,15 @@ class Lanes:
             log.warning("one_session_at_a_time", for_s=ALONE_S)
 
     def _log_loss(self, lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:
-        details: dict[str, Any] = {
-            "reason": failure.text,
-            "code": failure.code,
-            "phase": failure.phase,
-            "is_live": lane.is_live,
-            "retry_in_s": round(wait_s, 2),
-        }
-        if verdict is Verdict.FATAL:
-            log.error("session_refused", **details)
-        else:
-            log.warning("session_lost", **details)
+        is_fatal = verdict is Verdict.FATAL
+        (log.error if is_fatal else log.warning)(
+            "session_refused" if is_fatal else "session_lost",
+            reason=failure.text,
+            code=failure.code,
+            phase=failure.phase,
+            is_live=lane.is_live,
+            retry_in_s=round(wait_s, 2),
+        )
 
     def _forget(self, lane: Lane) -> None:
         lane.close()

@@ -226,7 +226,8 @@ class Minutes:
     @property
     def meeting(self) -> Meeting | None:
         """The meeting that is going on, or awaited. For any thread."""
-        return self._meetings.now(self._intake.next_number * FRAME_MS, self._gap_ms)
+        heard_ms = self._intake.next_number * FRAME_MS
+        return self._meetings.now(max(heard_ms, *self._meetings.cuts_ms, 0), self._gap_ms)
 
     def cut_meetings(self, now_ms: int, title: str | None, *, begins: bool) -> Meeting | None:
         """End the meeting where the sound is now, and begin another one; store that. Give what was begun.
