@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 class Transcriber:
     """Turns sound into records by way of sessions. One thread: the caller of `run`.
 
-    `drain`, `force_endpoint`, `wake` and `status` may be called from any thread.
+    `drain`, `force_endpoint`, `wish`, `wake` and `status` may be called from any thread.
     """
 
     def __init__(self, settings: Settings, frames: FramesIn, publisher: Publisher, intake: Intake) -> None:
