@@ -49,7 +49,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "session_settings": ("options",),
     "addresses": ("options",),
     "sections": ("options",),
-    "config": ("addresses", "options", "runtime.guard", "sections", "session_settings"),
+    "live_settings": ("options", "session_settings"),
+    "config": ("addresses", "live_settings", "options", "runtime.guard", "sections", "session_settings"),
     "doors": (),
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
@@ -59,7 +60,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "runtime": (),
     "journal": ("messages",),
     "capture": GROUND,
-    "transcription": (*GROUND, "keys"),
+    "transcription": (*GROUND, "keys", "live_settings", "session_settings"),
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
@@ -71,7 +72,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
         *("capture", "delivery.discovery", "delivery.following", "delivery.subscription", "journal"),
-        *("meeting_files", "supervision.supervisor", "transcription.trial", "usage"),
+        *("live_settings", "meeting_files", "supervision.supervisor", "transcription.trial", "usage"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

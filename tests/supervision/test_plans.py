@@ -34,6 +34,7 @@ def sinks(**changes):
         (OLD, Plan()),
         (replace(OLD, session=StreamingSession(min_turn_silence=400)), Plan(restarted=("transcription",))),
         (replace(OLD, meeting=Meeting(gap_min=5)), Plan(restarted=("transcription",))),
+        (replace(OLD, profiles={"interview": {"prompt": "x"}}), Plan(restarted=("transcription",))),
         (
             replace(OLD, engine=Engine(service="assemblyai", sessions_max=1)),
             Plan(restarted=("transcription",)),

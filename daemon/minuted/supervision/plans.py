@@ -15,6 +15,7 @@ EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "capture.pace": ("capture",),
     "engine": ("engine", "transcription"),
     "session": ("transcription",),
+    "profiles": ("transcription",),
     "meeting": ("transcription",),
     "journal.audio_hours_max": ("capture",),
     "journal.memory_s_max": ("capture", "transcription"),

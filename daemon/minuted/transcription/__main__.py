@@ -46,6 +46,9 @@ def run(settings: Settings) -> int:
                 "status": lambda _: transcriber.status(),
                 "drain": done(transcriber.drain),
                 "endpoint": done(transcriber.force_endpoint),
+                "configure": transcriber.wish,
+                "meeting": transcriber.wish,
+                "answer": transcriber.wishes.answer,
             },
         )
         log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)

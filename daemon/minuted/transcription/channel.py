@@ -22,6 +22,8 @@ from assemblyai.streaming.v3 import (
 from minuted.bus import FramesIn
 from minuted.config import Settings
 from minuted.messages import FRAME_MS
+from minuted.transcription import by_hand
+from minuted.transcription.changing import Changing
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
@@ -62,6 +64,7 @@ class Channel:
         sound: Sound,
         publisher: Publisher,
         meetings: Meetings,
+        changing: Changing,
         post: Callable[[Session, Event], None],
         among: Among | None = None,
     ) -> None:
@@ -70,7 +73,8 @@ class Channel:
         self.frames = sound.frames
         self.intake = intake = sound.intake
         self.minutes = Minutes(settings, publisher, intake, meetings, among)
-        self.lanes = Lanes(settings, self.minutes, intake, post, among.reached_s if among else None)
+        reached_s = among.reached_s if among else None
+        self.lanes = Lanes(settings, self.minutes, intake, changing, post, reached_s)
         self.rests = False
         """Paused, with all that was heard before it safe and no session open."""
         self._ends: deque[tuple[Lane, Event]] = deque()
@@ -177,6 +181,7 @@ class Channel:
             if lane in self.lanes.all:
                 self._take(lane, event, now_s)
         self.lanes.open(now_s)
+        by_hand.mark_cuts(self.lanes.all, self.minutes.cuts_ms)
         self.lanes.send(now_s)
         self._heed_pause()
 

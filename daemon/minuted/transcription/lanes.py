@@ -3,7 +3,8 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Final, Literal
 
 import structlog
 from assemblyai.streaming.v3 import BeginEvent, HeartbeatEvent, TerminationEvent, TurnEvent
@@ -12,6 +13,7 @@ from minuted.config import ConfigError, Settings
 from minuted.control import status_of
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
+from minuted.transcription.changing import Changing
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import UNANSWERED, Lane
 from minuted.transcription.marks import Marks, Range
@@ -60,6 +62,7 @@ class Lanes:
         settings: Settings,
         minutes: Minutes,
         intake: Intake,
+        changing: Changing,
         post: Callable[[Session, Event], None],
         reached_s: deque[float] | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class Lanes:
         self._settings = settings
         self._minutes = minutes
         self._intake = intake
+        self._changing = changing
         self._post = post
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
@@ -148,7 +152,7 @@ class Lanes:
         if live is None or unheard is None or live.began_s is None or live.is_terminating:
             return
         left_s, lead_s = live.expires_s - now_s, min(HANDOVER_LEAD_S, (live.expires_s - live.began_s) / 3)
-        if left_s >= lead_s:
+        if left_s >= lead_s and not live.is_stale:
             return
         is_due = not live.turn_is_open or left_s < min(HANDOVER_FORCED_S, lead_s / 2)
         if self._next is not None:
@@ -201,8 +205,8 @@ class Lanes:
     def begin(self, lane: Lane, event: BeginEvent) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
-        room, minutes = self._settings.room, self._minutes
-        turns = Turns(room, event.id, lane.clock, minutes.meeting_at, channel=minutes.channel)
+        find_meeting = partial(self._minutes.meeting_at, lane=lane)
+        turns = Turns(self._settings.room, event.id, lane.clock, find_meeting, channel=self._minutes.channel)
         lane.begin(turns, model, event.expires_at.timestamp() - time.time(), time.monotonic())
         self._remember(lane)
         log.info(
@@ -230,6 +234,7 @@ class Lanes:
 
     def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
         """The session broke. Raises ConfigError where a recording's session is refused for good."""
+        failure = self._changing.heed(failure)
         verdict = judge(failure)
         self._forget(lane)
         if lane.is_muted:
@@ -268,7 +273,7 @@ class Lanes:
         return any(not lane.is_live and not lane.is_muted for lane in self._lanes)
 
     def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
-        asked = self._settings.session
+        asked = self._changing.session
         session = Session(
             self._find_service, parameters_of(asked, local=self._settings.service == "local"), self._post
         )
@@ -280,6 +285,7 @@ class Lanes:
             has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
+            told=self._changing.told,
         )
 
     def _find_service(self) -> Service:
@@ -374,17 +380,15 @@ class Lanes:
             log.warning("one_session_at_a_time", for_s=ALONE_S)
 
     def _log_loss(self, lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:
-        details: dict[str, Any] = {
-            "reason": failure.text,
-            "code": failure.code,
-            "phase": failure.phase,
-            "is_live": lane.is_live,
-            "retry_in_s": round(wait_s, 2),
-        }
-        if verdict is Verdict.FATAL:
-            log.error("session_refused", **details)
-        else:
-            log.warning("session_lost", **details)
+        is_fatal = verdict is Verdict.FATAL
+        (log.error if is_fatal else log.warning)(
+            "session_refused" if is_fatal else "session_lost",
+            reason=failure.text,
+            code=failure.code,
+            phase=failure.phase,
+            is_live=lane.is_live,
+            retry_in_s=round(wait_s, 2),
+        )
 
     def _forget(self, lane: Lane) -> None:
         lane.close()
