@@ -28,7 +28,7 @@ SENTENCE_END: Final = re.compile(r"[.?!…]\W*$")
 
 class Srt(MeetingFiles):
     directory: Path
-    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>.srt."""
+    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>[-<title>].srt."""
     format: Literal["srt", "vtt"] = "srt"
     """"vtt" writes the same subtitles as WebVTT, for web pages."""
 

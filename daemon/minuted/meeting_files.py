@@ -65,7 +65,7 @@ class MeetingFiles(Sink):
     """One file a meeting. A format says what a passage is, how passages follow each other, and its suffix."""
 
     directory: Path
-    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>."""
+    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>[-<title>]."""
 
     @property
     @abstractmethod
@@ -98,7 +98,8 @@ class MeetingFiles(Sink):
         """Say that there are no words here, why, and for how long."""
         seconds = max(0, gap.end_ms - gap.start_ms) / 1000
         length = f"{seconds:.1f} s" if seconds < 60 else f"{round(seconds / 60, 1):g} min"
-        return f"[{_WHY.get(gap.reason, 'no audio')} {length}]"
+        channel = getattr(gap, "channel", None)
+        return f"[{f'{channel}: ' if channel else ''}{_WHY.get(gap.reason, 'no audio')} {length}]"
 
     @staticmethod
     def speaker_of(turn: Turn) -> str:
