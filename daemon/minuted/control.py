@@ -22,7 +22,7 @@ from .runtime import pulse
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
-FOR_ALL: Final = ("status",)
+FOR_ALL: Final = ("status", "speakers")
 """What the group may ask for."""
 
 log = structlog.get_logger(__name__)

@@ -41,6 +41,8 @@ def run(settings: Settings) -> int:
                 "status": lambda _: transcriber.status(),
                 "drain": done(transcriber.drain),
                 "endpoint": done(transcriber.force_endpoint),
+                "speakers": transcriber.revisions.tell,
+                "name-speakers": transcriber.revisions.ask,
             },
         )
         log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 import structlog
-from assemblyai.streaming.v3 import SilenceEvent, SpeakerRevisionEvent, TurnEvent
+from assemblyai.streaming.v3 import SilenceEvent, TurnEvent
 
 from minuted import messages
 from minuted.config import Settings
-from minuted.messages import FRAME_MS, Gap, Turn
+from minuted.messages import FRAME_MS, Gap
 from minuted.runtime.kill_points import reached
 from minuted.transcription.holes import Hole, Losses
 from minuted.transcription.intake import Intake
@@ -127,8 +127,6 @@ class Minutes:
 
     def _commit(self, lane: Lane, taken: Taken) -> None:
         """The one way a final takes: journal and mark together, then subscribers, then its sound goes."""
-        if lane.turns is None:
-            return
         reached("turn-heard")
         self._meetings.heard_until(taken.turn.meeting_id, taken.end_ms)
         unheard = self.marks.get(lane.range_id)  # None where a bound has taken its sound in the meantime
@@ -141,10 +139,8 @@ class Minutes:
             self.marks.move(unheard.id, number, tail)
             self._unsure.pop(unheard.id, None)
         turn = taken.turn if unheard and unheard.is_live else replace(taken.turn, backfilled=True)
-        record = self._publisher.record(turn, self._state())
+        self._publisher.record(turn, self._state())
         reached("turn-published")
-        assert isinstance(record, Turn)
-        lane.turns.committed(record)
         self.counts["finals"] += 1
         self._release()
 
@@ -162,15 +158,6 @@ class Minutes:
         if not lane.is_muted:
             self._unsure.pop(lane.range_id, None)
             self.marks.move(lane.range_id, min(safe_ms // FRAME_MS, lane.sent_before))
-
-    def hear_revisions(self, lane: Lane, event: SpeakerRevisionEvent) -> None:
-        """Record turns whose speakers were named anew."""
-        for item in event.revisions if lane.turns else ():
-            assert lane.turns is not None
-            if revised := lane.turns.revise(item):
-                record = self._publisher.record(revised)
-                assert isinstance(record, Turn)
-                lane.turns.committed(record)
 
     def hear_end(self, lane: Lane) -> None:
         """A session ended in order: all it was sent has been heard."""

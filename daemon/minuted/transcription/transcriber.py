@@ -28,6 +28,7 @@ from minuted.transcription.lanes import Lanes
 from minuted.transcription.minutes import Minutes
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.retention import Retention
+from minuted.transcription.revisions import Revisions
 from minuted.transcription.session import Closed, Event, Opened, Session
 
 TICK_S: Final = 0.05
@@ -54,6 +55,7 @@ class Transcriber:
         self._intake = intake
         self._minutes = Minutes(settings, publisher, intake)
         self._lanes = Lanes(settings, self._minutes, intake, self._post)
+        self.revisions = Revisions(publisher)
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
         self._wakeup = Wakeup()
         self._poller = Poller(frames, publisher.turns, publisher.replay, self._wakeup)
@@ -112,6 +114,8 @@ class Transcriber:
             "taken_s": live.taken_ms / 1000 if live else 0.0,
             "dropped_s": minutes.losses.frames * FRAME_MS / 1000,
             **minutes.counts,
+            "revised": self.revisions.revised,
+            "revising": self.revisions.left,
             "partials": self._publisher.partials,
             "replayed": self._publisher.replayed,
             "pruned": self._retention.pruned,
@@ -196,6 +200,7 @@ class Transcriber:
             self._last_sound_s = now_s
             self._drained.clear()
         self._take_events(now_s)
+        self.revisions.work()
         for lane in self._lanes.all:
             lane.watch(now_s)
         if self._leave.is_set():
@@ -231,7 +236,7 @@ class Transcriber:
             self._intake.has_ended or now_s - self._last_sound_s > QUIET_CAPTURE_S
         ):
             return
-        if self._lanes.finish():
+        if self._lanes.finish() and not self.revisions.left:
             self._minutes.keep(always=True)
             self._publisher.heartbeat(time.time_ns() // 1_000_000)
             self._minutes.tell("drained")
@@ -266,7 +271,7 @@ class Transcriber:
             case HeartbeatEvent():
                 lane.taken_ms = event.total_audio_received_ms
             case SpeakerRevisionEvent():
-                self._minutes.hear_revisions(lane, event)
+                self.revisions.hear(lane.turns, event)
             case WarningEvent():
                 log.warning("service_warning", code=event.warning_code, text=event.warning)
                 self._minutes.tell("warning", lane, reason=event.warning)
