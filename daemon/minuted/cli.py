@@ -349,6 +349,14 @@ def _keys(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _speakers(arguments: argparse.Namespace) -> int:
+    from .commands import speakers
+
+    names = dict(arguments.names)
+    print(speakers.run(_settings(arguments), names, arguments.meeting, as_json=arguments.json))
+    return DONE
+
+
 def _quiet_logs() -> None:
     """Leave standard output to the command."""
     from .runtime import logs
@@ -373,4 +381,5 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "resume": _resume,
     "dead-letters": _dead_letters,
     "keys": _keys,
+    "speakers": _speakers,
 }

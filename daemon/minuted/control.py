@@ -87,6 +87,18 @@ def done(action: Callable[[], None]) -> Handler:
     return handle
 
 
+def refusing(handler: Handler) -> Handler:
+    """Make a handler of one that raises ValueError for what cannot be done: its text is the answer."""
+
+    def handle(question: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return handler(question)
+        except ValueError as error:
+            return {"ok": False, "error": str(error)}
+
+    return handle
+
+
 def ask(settings: Settings, stage: str, op: str, timeout_s: float = 1.0, **details: Any) -> dict[str, Any]:
     """Ask a stage for something. Raises TimeoutError when it does not answer, ValueError when it refuses."""
     answer = request(settings.control_endpoint(stage), {"op": op, **details}, timeout_s)

@@ -7,7 +7,7 @@ import structlog
 from minuted.bus import FramesIn, ReplayServer, TurnsOut
 from minuted.cli import main
 from minuted.config import ConfigError, Settings, require_credentials
-from minuted.control import ControlServer, done
+from minuted.control import ControlServer, done, refusing
 from minuted.journal.turns import TurnJournal
 from minuted.keys import doors
 from minuted.runtime import notify, signals
@@ -41,8 +41,8 @@ def run(settings: Settings) -> int:
                 "status": lambda _: transcriber.status(),
                 "drain": done(transcriber.drain),
                 "endpoint": done(transcriber.force_endpoint),
-                "speakers": transcriber.revisions.tell,
-                "name-speakers": transcriber.revisions.ask,
+                "speakers": refusing(transcriber.revisions.tell),
+                "name-speakers": refusing(transcriber.revisions.ask),
             },
         )
         log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)

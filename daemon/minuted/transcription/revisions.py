@@ -31,7 +31,6 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    ticket: int
     meeting_id: str
     names: Mapping[str, str]
 
@@ -51,8 +50,6 @@ class Revisions:
         self._renaming: dict[str, int] = dict(state.get("renaming", {}))
         """Meetings whose names have changed, each with the place up to which its turns have them."""
         self._asked: queue.Queue[_Asked] = queue.Queue(ASKED_MAX)
-        self._tickets = 0
-        self._taken = 0
 
     @property
     def left(self) -> int:
@@ -76,7 +73,7 @@ class Revisions:
         """Do a step of what there is to do. Raises TurnJournalFullError, and goes on there another time."""
         if not self._asked.empty():
             self._name(self._asked.queue[0])
-            self._taken = self._asked.get_nowait().ticket
+            self._asked.get_nowait()
         self._revise()
         for meeting_id in list(self._renaming)[:1]:
             self._rename(meeting_id)
@@ -84,18 +81,17 @@ class Revisions:
     # What people ask for, on the thread that answers them.
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Take names for labels; they hold once `tell` says that the ticket is taken. Raises ValueError."""
+        """Take names for labels: done when `tell` shows them and nothing is left. Raises ValueError."""
         names = request.get("names")
         if not isinstance(names, dict) or not names:
             raise ValueError("names has to be a map of labels")
         meeting = self._publisher.speakers.find(str(request.get("meeting") or ""))
-        asked = _Asked(self._tickets + 1, meeting.id, checked_names(meeting, names))
+        asked = _Asked(meeting.id, checked_names(meeting, names))
         try:
             self._asked.put_nowait(asked)
         except queue.Full:
             raise ValueError("too many changes at once: try again") from None
-        self._tickets = asked.ticket
-        return {"ticket": asked.ticket, "meeting": meeting.id}
+        return {"meeting": meeting.id, "names": asked.names}
 
     def tell(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Tell who speaks in a meeting, and what is still being revised. Raises ValueError."""
@@ -109,7 +105,6 @@ class Revisions:
             "meeting": meeting.id,
             "started_at_ms": meeting.started_at_ms,
             "speakers": labels,
-            "taken": self._taken,
             "left": self.left,
         }
 
