@@ -46,6 +46,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "messages": (),
     "options": (),
     "session_settings": ("options",),
+    "session_notes": ("session_settings",),
     "addresses": ("options",),
     "sections": ("options",),
     "config": ("addresses", "options", "runtime.guard", "sections", "session_settings"),
@@ -57,7 +58,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "runtime": (),
     "journal": ("messages",),
     "capture": GROUND,
-    "transcription": (*GROUND, "keys"),
+    "transcription": (*GROUND, "keys", "session_notes"),
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
@@ -68,7 +69,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
-        *("capture", "delivery.discovery", "transcription.trial"),
+        *("session_notes", "capture", "delivery.discovery", "transcription.trial"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

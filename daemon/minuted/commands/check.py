@@ -18,10 +18,17 @@ from minuted.addresses import shown_url
 from minuted.config import LOOPBACK, ConfigError, Settings, require_credentials
 from minuted.control import status_of
 from minuted.runtime import guard
+from minuted.session_notes import notes
 
 from . import machine
 
 ENGINE_LIBRARY: Final = "moonshine_voice"
+SAID: Final = {
+    "costs": "costs more",
+    "switches off": "also means",
+    "no effect": "has no effect",
+    "refused": "is refused",
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,9 @@ def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> 
     yield _looked("sockets", lambda: _sockets(settings, running=running is not None))
     yield _looked("turn socket", lambda: _turn_socket(settings))
     yield _looked("service", lambda: _service(settings, running=running is not None))
+    for note in notes(settings.session, local=settings.service == "local"):
+        text = f"session.{note.key} {SAID[note.kind]}: {note.text}"
+        yield Finding("session", ok=note.kind != "refused", text=text, warns=True)
     if online:
         yield _looked("online", lambda: _online(settings))
     if settings.capture.source == "microphone":

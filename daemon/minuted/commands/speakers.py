@@ -58,7 +58,8 @@ def _named(settings: Settings, names: Mapping[str, str], meeting: str) -> dict[s
             return told
         if time.monotonic() > until_s:
             raise NotDoneError(
-                f"not confirmed: {told['left']} revisions are still to be made; `minuted speakers` shows the names"
+                f"not confirmed: {told['left']} revisions are still to be made; "
+                "`minuted speakers` shows the names"
             )
         time.sleep(LOOK_S)
 

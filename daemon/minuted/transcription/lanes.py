@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import structlog
-from assemblyai.streaming.v3 import BeginEvent, HeartbeatEvent, TerminationEvent, TurnEvent
+from assemblyai.streaming.v3 import HeartbeatEvent, TerminationEvent, TurnEvent
 
 from minuted.config import ConfigError, Settings
 from minuted.control import status_of
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
+from minuted.session_notes import has_partials
+from minuted.transcription.echo import differences
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import UNANSWERED, Lane
 from minuted.transcription.marks import Marks, Range
@@ -26,7 +28,7 @@ from minuted.transcription.reconnect import (
     judge,
 )
 from minuted.transcription.seam import may_come_again
-from minuted.transcription.session import Event, Service, Session, parameters_of
+from minuted.transcription.session import Begun, Event, Service, Session, parameters_of
 from minuted.transcription.turns import Turns
 
 CUT_SEARCH_FRAMES: Final = 200
@@ -39,6 +41,8 @@ BUSY_MAX: Final = 2
 """Refusals of a second session, after which there is one at a time."""
 ALONE_S: Final = 3600.0
 """… for so long; then a second one is tried again."""
+LAST_WORD_S_MAX: Final = 5.0
+"""How long the next session waits for room while the last one thinks again who spoke: it took 1.6 s."""
 UNREADABLE: Final = "malformed Turn"
 UNANSWERED_MAX: Final = 2
 """Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
@@ -102,8 +106,8 @@ class Lanes:
         sessions_max = self._sessions_max(now_s)
         in_order = sessions_max == 1 and bool(behind)
         if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
-            if not (in_order or (sessions_max == 1 and self._lanes)):
-                self._end_muted(sessions_max)
+            waits = in_order or (sessions_max == 1 and self._lanes)
+            if not waits and self._end_muted(sessions_max, now_s):
                 self.state = "connecting"
                 self._lanes.append(self._lane(unheard, is_live=True))
         elif in_order and live and live.turns and not live.turn_is_open:
@@ -192,7 +196,7 @@ class Lanes:
         elif isinstance(event, TurnEvent):
             self._unanswered = 0
 
-    def begin(self, lane: Lane, event: BeginEvent) -> None:
+    def begin(self, lane: Lane, event: Begun) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
         turns = Turns(self._settings.room, event.id, lane.clock, self._minutes.meeting_at)
@@ -205,10 +209,11 @@ class Lanes:
             is_live=lane.is_live,
             expires_at=str(event.expires_at),
         )
-        asked = self._settings.session.speech_model
-        if self._settings.service != "local" and model and model != asked:
-            log.warning("model_differs", asked=asked, given=model)
-            self._minutes.tell("warning", lane, reason=f"asked for the model {asked}, got {model}")
+        if lane.is_live:
+            self._minutes.remarks.begin()
+        if self._settings.service != "local":  # the engine says itself what it does not have
+            for text in differences(lane.session.parameters, event.told):
+                self._minutes.warn(text, lane)
         if lane.is_live and lane is not self._next:
             self._become_live(lane)
 
@@ -270,7 +275,7 @@ class Lanes:
             session,
             self._intake.frames(unheard.start),
             is_live=is_live,
-            has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
+            has_partials=has_partials(asked),
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
         )
@@ -347,12 +352,15 @@ class Lanes:
         lane.is_live, lane.is_muted = False, True
         lane.terminate()
 
-    def _end_muted(self, sessions_max: int) -> None:
-        """Where there is no room for the live session, do not wait for the end of one that nobody needs."""
+    def _end_muted(self, sessions_max: int, now_s: float) -> bool:
+        """Make room for the live session; False while one that nobody listens to names its speakers."""
         for lane in [lane for lane in self._lanes if lane.is_muted]:
             if len(self.all) >= sessions_max:
+                if self._settings.session.speaker_labels and now_s - lane.ending_s < LAST_WORD_S_MAX:
+                    return False
                 lane.session.abandon()
                 self._forget(lane)
+        return True
 
     def _make_room(self, refused: Lane, now_s: float) -> None:
         """The service has too many sessions open: live goes first, and for a while there is one."""

@@ -20,6 +20,7 @@ from minuted.transcription.marks import Marks, Range
 from minuted.transcription.meetings import Meeting, Meetings, Unheard
 from minuted.transcription.pauses import mark_after, sound_end_ms
 from minuted.transcription.publisher import Publisher
+from minuted.transcription.remarks import Remarks
 from minuted.transcription.seam import may_come_again
 from minuted.transcription.turns import Taken
 
@@ -43,6 +44,7 @@ class Minutes:
             self.marks.cut_after(intake.next_number)
         self.counts = dict.fromkeys(("finals", "gaps", "words_known"), 0)
         self.losses = Losses()
+        self.remarks = Remarks()
         self._room = settings.room
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
@@ -269,6 +271,12 @@ class Minutes:
                 **details,
             )
         )
+
+    def warn(self, text: str, lane: Lane | None = None) -> None:
+        """Publish that something is not as it should be, once; the status shows it as long as it is so."""
+        if self.remarks.hear(text):
+            log.warning("service_warning", reason=text)
+            self.tell("warning", lane, reason=text)
 
     def _seconds(self, ranges: list[Range]) -> float:
         newest = self._intake.next_number

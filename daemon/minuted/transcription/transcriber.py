@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import structlog
 from assemblyai.streaming.v3 import (
-    BeginEvent,
     HeartbeatEvent,
     SilenceEvent,
     SpeakerRevisionEvent,
@@ -22,6 +21,7 @@ from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
 from minuted.messages import FRAME_MS
 from minuted.runtime import pulse
+from minuted.session_notes import UNWATCHED, has_partials
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
@@ -29,7 +29,7 @@ from minuted.transcription.minutes import Minutes
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.retention import Retention
 from minuted.transcription.revisions import Revisions
-from minuted.transcription.session import Closed, Event, Opened, Session
+from minuted.transcription.session import Begun, Closed, Event, Opened, Session
 
 TICK_S: Final = 0.05
 QUIET_CAPTURE_S: Final = 2.0
@@ -105,6 +105,8 @@ class Transcriber:
             "sessions": sum(lane.turns is not None for lane in lanes.all),
             "model": live.model if live else "",
             "reason": lanes.failure,
+            "warning": minutes.remarks.shown,
+            "without": "" if has_partials(self._settings.session) else UNWATCHED,
             "retry_in_s": round(max(0.0, lanes.connect_at_s - now_s), 1) if live is None else 0.0,
             "reconnects": lanes.reconnects,
             "handovers": lanes.handovers,
@@ -262,7 +264,7 @@ class Transcriber:
         match event:
             case TurnEvent():
                 self._minutes.hear_turn(lane, event)
-            case BeginEvent():
+            case Begun():
                 self._lanes.begin(lane, event)
             case SpeechStartedEvent():
                 lane.turn_is_open = True
@@ -273,8 +275,7 @@ class Transcriber:
             case SpeakerRevisionEvent():
                 self.revisions.hear(lane.turns, event)
             case WarningEvent():
-                log.warning("service_warning", code=event.warning_code, text=event.warning)
-                self._minutes.tell("warning", lane, reason=event.warning)
+                self._minutes.warn(event.warning, lane)
             case TerminationEvent():
                 self._lanes.end(lane, event)
             case Closed():
