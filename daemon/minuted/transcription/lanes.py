@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 from assemblyai.streaming.v3 import HeartbeatEvent, TerminationEvent, TurnEvent
@@ -141,6 +141,7 @@ class Lanes:
 
     def hand_over(self, now_s: float) -> None:
         """Open the next session before the live one expires, and let it take over at a turn's end."""
+        self._end_behind_in_time(now_s)
         live = self.live
         unheard = self._marks.get(live.range_id) if live else None
         if live is None or unheard is None or live.began_s is None or live.is_terminating:
@@ -266,10 +267,8 @@ class Lanes:
         return any(not lane.is_live and not lane.is_muted for lane in self._lanes)
 
     def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
-        asked = self._settings.session
-        session = Session(
-            self._find_service, parameters_of(asked, local=self._settings.service == "local"), self._post
-        )
+        asked, is_local = self._settings.session, self._settings.service == "local"
+        session = Session(self._find_service, parameters_of(asked, local=is_local), self._post)
         return Lane(
             unheard.id,
             session,
@@ -354,8 +353,8 @@ class Lanes:
 
     def _end_muted(self, sessions_max: int, now_s: float) -> bool:
         """Make room for the live session; False while one that nobody listens to names its speakers."""
-        for lane in [lane for lane in self._lanes if lane.is_muted]:
-            if len(self.all) >= sessions_max:
+        for lane in list(self._lanes):
+            if lane.is_muted and len(self.all) >= sessions_max:
                 if self._settings.session.speaker_labels and now_s - lane.ending_s < LAST_WORD_S_MAX:
                     return False
                 lane.session.abandon()
@@ -374,18 +373,23 @@ class Lanes:
             self._busy, self._alone_until_s = 0, now_s + ALONE_S
             log.warning("one_session_at_a_time", for_s=ALONE_S)
 
+    def _end_behind_in_time(self, now_s: float) -> None:
+        """A session that catches up ends in order before it expires, so that it can name its speakers."""
+        for lane in self._lanes:
+            left_s, lead_s = lane.expires_s - now_s, (lane.expires_s - (lane.began_s or now_s)) / 3
+            if not (lane.is_live or lane.is_terminating) and left_s < min(HANDOVER_FORCED_S, lead_s):
+                self._retire(lane)
+
     def _log_loss(self, lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:
-        details: dict[str, Any] = {
-            "reason": failure.text,
-            "code": failure.code,
-            "phase": failure.phase,
-            "is_live": lane.is_live,
-            "retry_in_s": round(wait_s, 2),
-        }
-        if verdict is Verdict.FATAL:
-            log.error("session_refused", **details)
-        else:
-            log.warning("session_lost", **details)
+        is_fatal = verdict is Verdict.FATAL
+        (log.error if is_fatal else log.warning)(
+            "session_refused" if is_fatal else "session_lost",
+            reason=failure.text,
+            code=failure.code,
+            phase=failure.phase,
+            is_live=lane.is_live,
+            retry_in_s=round(wait_s, 2),
+        )
 
     def _forget(self, lane: Lane) -> None:
         lane.close()
