@@ -105,8 +105,9 @@ _refused: Final = Note(
 def _labels(session: StreamingSession, family: Family) -> str | None:
     if not session.speaker_labels:
         return None
-    cut = "turns are cut at about 10 s, and there are no continuous partials (one about every 3 s); "
-    return (cut if family in U3 else "") + "labels hold for one session, each later one has its own: A2, B2"
+    slow = "there are no continuous partials (one about every 3 s); " if family in U3 else ""
+    cut = "turns are cut at about 10 s; " if family == "u3" else ""
+    return f"{cut}{slow}labels hold for one session, each later one has its own: A2, B2"
 
 
 def _labels_silences(session: StreamingSession, family: Family) -> str | None:
