@@ -18,7 +18,7 @@ from minuted.addresses import shown_url
 from minuted.config import LOOPBACK, ConfigError, Settings, require_credentials
 from minuted.control import status_of
 from minuted.runtime import guard
-from minuted.session_notes import notes
+from minuted.session_notes import Note, notes
 
 from . import machine
 
@@ -81,11 +81,11 @@ def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> 
     yield _looked("sockets", lambda: _sockets(settings, running=running is not None))
     yield _looked("turn socket", lambda: _turn_socket(settings))
     yield _looked("service", lambda: _service(settings, running=running is not None))
-    for note in notes(settings.session, local=settings.service == "local"):
+    for note in _notes(settings):
         text = f"session.{note.key} {SAID[note.kind]}: {note.text}"
         yield Finding("session", ok=note.kind != "refused", text=text, warns=True)
     if online:
-        yield _looked("online", lambda: _online(settings))
+        yield _judged("online", lambda: _online(settings))
     if settings.capture.source == "microphone":
         yield _judged("sound devices", machine.sound_devices)
     yield _looked("source", lambda: _source(settings))
@@ -104,6 +104,9 @@ def prepare(settings: Settings) -> None:
     make_folders(settings)
     _turn_socket(settings)
     _service(settings, running=True)
+    for note in _notes(settings):
+        if note.kind == "refused":
+            raise ConfigError(f"session.{note.key}: {note.text}")
     if settings.capture.source != "microphone":
         path = Path(settings.capture.source).expanduser()
         try:
@@ -153,6 +156,10 @@ def _judged(what: str, judge: Callable[[], tuple[bool, str]]) -> Finding:
     return Finding(what, ok=True, text=text, warns=not well)
 
 
+def _notes(settings: Settings) -> list[Note]:
+    return notes(settings.session, local=settings.service == "local")
+
+
 def _running(status: Mapping[str, Any]) -> Finding:
     unwell = [
         f"{name} is {row['state']}"
@@ -186,16 +193,17 @@ def _sockets(settings: Settings, *, running: bool) -> str:
     return f"{paths}; {stale} left by a run that was killed, which the next one replaces" if stale else paths
 
 
-def _online(settings: Settings) -> str:
+def _online(settings: Settings) -> tuple[bool, str]:
     if settings.service == "local":
-        return "the engine is on this machine: nothing to ask"
+        return True, "the engine is on this machine: nothing to ask"
     require_credentials(settings)
     from minuted.transcription import trial  # noqa: PLC0415  # it loads the SDK
 
     try:
-        return f"the service opened a session, and ended it ({trial.try_out(settings)})"
+        model, differences = trial.try_out(settings)
     except ConnectionError as error:
         raise ConfigError(f"{shown_url(settings.service_url)} opens no session: {error}") from None
+    return not differences, "; ".join([f"the service opened a session, and ended it ({model})", *differences])
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[Path, str]]:
