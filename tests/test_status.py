@@ -129,5 +129,5 @@ def test_what_a_session_goes_without_is_shown() -> None:
     """It is not seen otherwise: captions that come late, labels that never come."""
     told = {"state": "live", "without": "partials", "warning": "asked for speaker_labels = true"}
 
-    assert status.details(told) == "without partials, warning: asked for speaker_labels = true"
-    assert status.details({"state": "live", "without": "", "warning": ""}) == ""
+    assert details(told) == "without partials, warning: asked for speaker_labels = true"
+    assert details({"state": "live", "without": "", "warning": ""}) == ""
