@@ -20,6 +20,7 @@ LINES_MAX = 400
 HOMES: Mapping[str, tuple[str, ...]] = {
     # One home a library: what is to be changed with it stands in one place.
     "assemblyai": ("transcription/",),
+    "av": ("capture/media.py",),
     "dotenv": ("config.py",),
     "httpx": ("sinks/",),
     "moonshine_voice": ("engine/",),
@@ -42,7 +43,7 @@ GROUND = ("bus", "config", "control", "messages", "options", "runtime", "journal
 STAGES = ("capture", "transcription", "delivery", "engine")
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     # What a module or folder may import of ours, besides its own folder.
-    "__init__": ("messages", "sink", "delivery.subscription"),  # the last only when it is asked for
+    "__init__": ("meeting_files", "messages", "sink", "delivery.subscription"),  # the last when asked for
     "messages": (),
     "options": (),
     "session_settings": ("options",),
@@ -54,6 +55,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
     "sink": ("messages",),
+    "meeting_files": ("messages", "sink"),
     "control": ("bus", "config", "messages", "runtime"),
     "runtime": (),
     "journal": ("messages",),
@@ -69,7 +71,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
-        *("session_notes", "capture", "delivery.discovery", "transcription.trial"),
+        *("capture", "delivery.discovery", "delivery.following", "delivery.subscription", "journal"),
+        *("meeting_files", "session_notes", "supervision.supervisor", "transcription.trial", "usage"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

@@ -18,12 +18,25 @@ from dotenv import dotenv_values
 from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, check_tcp, check_url
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
 from minuted.runtime import guard
-from minuted.sections import Capture, Engine, Journal, Meeting, Publish, SinkTable, check_range, check_ranges
+from minuted.sections import (
+    MICROPHONE,
+    Capture,
+    Engine,
+    Journal,
+    Meeting,
+    Publish,
+    SinkTable,
+    SoundSource,
+    check_range,
+    check_ranges,
+    check_sources,
+)
 from minuted.session_settings import StreamingSession, check_session
 
 # Read through here, wherever it is made.
 __all__ = [
     "LOOPBACK",
+    "MICROPHONE",
     "SOCKET_PATH_BYTES_MAX",
     "Capture",
     "ConfigError",
@@ -33,6 +46,7 @@ __all__ = [
     "Publish",
     "Settings",
     "SinkTable",
+    "SoundSource",
     "StreamingSession",
     "build",
     "load",
@@ -41,7 +55,7 @@ __all__ = [
 ]
 
 PLACES: Final = (Path("minuted.toml"), Path("/etc/minuted/minuted.toml"))
-_STAGES: Final = ("supervisor", "capture", "transcription", "engine")
+_STAGES: Final = ("supervisor", "transcription", "engine")
 
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 KEY_BYTES_MAX: Final = 4096
@@ -105,8 +119,34 @@ class Settings:
         return f"ipc://{folder}/replay.sock"
 
     @property
+    def sources(self) -> tuple[SoundSource, ...]:
+        """What is heard: the tables of `[[capture.sources]]`, else the one source of `[capture]`."""
+        one = self.capture
+        return one.sources or (
+            SoundSource(name="", source=one.source, device=one.device, channel=one.channel),
+        )
+
+    def source(self, name: str) -> SoundSource:
+        """Give the source of that name; "" is the only one. Raises ConfigError."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        names = ", ".join(source.name for source in self.capture.sources)
+        if not names:
+            raise ConfigError(f"there is no [[capture.sources]] table, so none is called {name!r}")
+        raise ConfigError(f"name the source, one of {names}" + (f"; none is {name!r}" if name else ""))
+
+    @property
     def frames_endpoint(self) -> str:
-        return f"ipc://{self.runtime_dir}/frames.sock"
+        return self.frames_of("")
+
+    def frames_of(self, source: str) -> str:
+        """Where the frames of a source go."""
+        return f"ipc://{self.runtime_dir}/frames{f'-{source}' if source else ''}.sock"
+
+    def audio_dir(self, source: str) -> Path:
+        """Where the sound of a source is kept until it is safe."""
+        return self.state_dir / (f"audio-{source}" if source else "audio")
 
     def control_endpoint(self, stage: str) -> str:
         """Where `stage` ("capture", "delivery/webhook", "supervisor" …) answers requests."""
@@ -152,10 +192,14 @@ class Settings:
 
     def with_recording(self, recording: Path, pace: str | None) -> "Settings":
         """Take the sound from a recording instead, as `run --input` does."""
-        capture = replace(self.capture, source=str(recording))
-        if pace:
-            capture = replace(capture, pace=value_of(Capture, "pace", pace, "--pace"))
-        return replace(self, capture=capture)
+        capture = replace(self.capture, source=str(recording), sources=())
+        return replace(self, capture=capture).with_pace(pace)
+
+    def with_pace(self, pace: str | None) -> "Settings":
+        """Play recordings at another pace, where one is given."""
+        if not pace:
+            return self
+        return replace(self, capture=replace(self.capture, pace=value_of(Capture, "pace", pace, "--pace")))
 
 
 def _read(file: Path, read: Callable[[Path], str]) -> str:
@@ -239,8 +283,11 @@ def validate(settings: Settings) -> None:
     for name in settings.sinks:
         if not name.isidentifier():
             raise ConfigError(f"[sinks.{name}]: a sink's name is made of letters, digits and _")
+    # Sockets are named after sources.
+    check_sources(settings.capture)
     own = [
-        settings.frames_endpoint,
+        *(settings.frames_of(source.name) for source in settings.sources),
+        *(settings.control_endpoint(source.stage) for source in settings.sources),
         *(settings.control_endpoint(stage) for stage in _STAGES),
         *(settings.control_endpoint(f"delivery/{name}") for name in settings.sinks),
     ]

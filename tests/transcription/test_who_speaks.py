@@ -118,7 +118,7 @@ def test_a_killed_process_s_labels_stay_its_own(make_room: Callable, talk) -> No
         first = make_room(service, LABELS)
         first.play(talk, slice(0, 150))
         first.wait_for(lambda: len(first.finals) >= 2)
-        first.transcriber._lanes.halt("killed")  # no Terminate: nothing more is said
+        first.transcriber._channels[0].lanes.halt("killed")  # no Terminate: nothing more is said
         first.stop()
         second = make_room(service, LABELS)
         second.play(talk, slice(150, None))

@@ -1,6 +1,7 @@
 """`minuted transcription`: hold the streaming session, publish turns."""
 
 import sys
+from contextlib import ExitStack
 
 import structlog
 
@@ -11,8 +12,8 @@ from minuted.control import ControlServer, done, refusing
 from minuted.journal.turns import TurnJournal
 from minuted.keys import doors
 from minuted.runtime import notify, signals
-from minuted.transcription.intake import intake_of
 from minuted.transcription.publisher import Publisher
+from minuted.transcription.sounds import sounds_of
 from minuted.transcription.transcriber import Transcriber
 
 log = structlog.get_logger(__name__)
@@ -26,13 +27,17 @@ def run(settings: Settings) -> int:
     turns_door, replay_door = doors(settings)
     # The sockets' locks keep a second process away from the journal.
     with (
-        FramesIn(settings.frames_endpoint) as frames,
+        ExitStack() as sockets,
         TurnsOut(settings.turns_endpoint, turns_door) as turns,
         ReplayServer(settings.replay_endpoint, replay_door) as replay,
     ):
+        frames = {
+            source.name: sockets.enter_context(FramesIn(settings.frames_of(source.name)))
+            for source in settings.sources
+        }
         journal = TurnJournal(settings.state_dir / "turns.db")
-        intake = intake_of(settings, frames, journal)
-        transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal), intake)
+        sounds = sounds_of(settings, frames, journal)
+        transcriber = Transcriber(settings, Publisher(turns, replay, journal), sounds)
         stop = signals.stop_event(on_stop=transcriber.wake)
         signals.on_leave(transcriber.leave)
         control = ControlServer(
@@ -46,6 +51,8 @@ def run(settings: Settings) -> int:
             },
         )
         log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)
+        if len(frames) > 1 and settings.service != "local":
+            log.warning("billed_for_each_source", sources=list(frames), times=len(frames))
         notify.ready(f"ready, {settings.service}")
         try:
             return 0 if transcriber.run(stop) else 1

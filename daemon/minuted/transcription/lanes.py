@@ -15,10 +15,10 @@ from minuted.runtime.kill_points import reached
 from minuted.session_notes import has_partials
 from minuted.transcription.echo import differences
 from minuted.transcription.intake import Intake
-from minuted.transcription.lane import UNANSWERED, Lane
+from minuted.transcription.lane import UNANSWERED, Lane, levels_of, log_loss
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
-from minuted.transcription.pauses import cut_near, level_of
+from minuted.transcription.pauses import cut_near
 from minuted.transcription.reconnect import (
     BEHIND_PER_MINUTE_MAX,
     SESSIONS_PER_MINUTE_MAX,
@@ -60,8 +60,14 @@ class Lanes:
     """
 
     def __init__(
-        self, settings: Settings, minutes: Minutes, intake: Intake, post: Callable[[Session, Event], None]
+        self,
+        settings: Settings,
+        minutes: Minutes,
+        intake: Intake,
+        post: Callable[[Session, Event], None],
+        reached_s: deque[float] | None = None,
     ) -> None:
+        """`reached_s`: when sessions failed, other channels' among them: an account has one limit."""
         self.state: State = "idle"
         self.failure = ""
         self.reconnects = self.handovers = 0
@@ -73,7 +79,7 @@ class Lanes:
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
         """Opened ahead, to take over before the live session expires."""
-        reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
+        reached_s = deque(maxlen=SESSIONS_PER_MINUTE_MAX) if reached_s is None else reached_s
         self._backoff, self._backoff_behind = Backoff(reached_s), Backoff(reached_s, BEHIND_PER_MINUTE_MAX)
         self._keeps_heartbeats = False
         self._unanswered = 0
@@ -200,7 +206,8 @@ class Lanes:
     def begin(self, lane: Lane, event: Begun) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
-        turns = Turns(self._settings.room, event.id, lane.clock, self._minutes.meeting_at)
+        room, minutes = self._settings.room, self._minutes
+        turns = Turns(room, event.id, lane.clock, minutes.meeting_at, channel=minutes.channel)
         lane.begin(turns, model, event.expires_at.timestamp() - time.time(), time.monotonic())
         self._remember(lane)
         log.info(
@@ -244,7 +251,7 @@ class Lanes:
             failure, now_s, lasted_s=lasted_s
         )
         self.reconnects += 1
-        self._log_loss(lane, failure, verdict, wait_s)
+        log_loss(lane, failure, verdict, wait_s)
         if verdict is Verdict.BUSY:
             self._make_room(lane, now_s)
         if not lane.is_live:
@@ -324,12 +331,7 @@ class Lanes:
     def _split(self, start: int) -> Range:
         """Cut the live range in a pause of late, behind `start`; give what is live from now on."""
         newest = self._intake.next_number
-        frames = self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES))
-        levels = []
-        while (frame := frames.peek()) and frame.number < newest:
-            levels.append(level_of(frame.number, frame.pcm))
-            frames.advance()
-        frames.close()
+        levels = levels_of(self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES)), newest)
         cut = max(start, cut_near(levels) if levels else newest)
         log.warning("catching_up_behind", behind_s=(cut - start) * FRAME_MS / 1000)
         return self._minutes.split(cut)
@@ -379,17 +381,6 @@ class Lanes:
             left_s, lead_s = lane.expires_s - now_s, (lane.expires_s - (lane.began_s or now_s)) / 3
             if not (lane.is_live or lane.is_terminating) and left_s < min(HANDOVER_FORCED_S, lead_s):
                 self._retire(lane)
-
-    def _log_loss(self, lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:
-        is_fatal = verdict is Verdict.FATAL
-        (log.error if is_fatal else log.warning)(
-            "session_refused" if is_fatal else "session_lost",
-            reason=failure.text,
-            code=failure.code,
-            phase=failure.phase,
-            is_live=lane.is_live,
-            retry_in_s=round(wait_s, 2),
-        )
 
     def _forget(self, lane: Lane) -> None:
         lane.close()

@@ -3,37 +3,30 @@
 import queue
 import threading
 import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import structlog
-from assemblyai.streaming.v3 import (
-    HeartbeatEvent,
-    SilenceEvent,
-    SpeakerRevisionEvent,
-    SpeechStartedEvent,
-    TerminationEvent,
-    TurnEvent,
-    WarningEvent,
-)
 
-from minuted.bus import FramesIn, Poller, Wakeup
+from minuted import messages
+from minuted.bus import Poller, Wakeup
 from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
-from minuted.messages import FRAME_MS
 from minuted.runtime import pulse
-from minuted.session_notes import UNWATCHED, has_partials
-from minuted.transcription.intake import Intake
-from minuted.transcription.lane import Lane
-from minuted.transcription.lanes import Lanes
-from minuted.transcription.minutes import Minutes
+from minuted.transcription.channel import Channel, Sound
+from minuted.transcription.meetings import Meetings, Unheard
+from minuted.transcription.minutes import Among
+from minuted.transcription.order import Order
+from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
+from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX
 from minuted.transcription.retention import Retention
 from minuted.transcription.revisions import Revisions
-from minuted.transcription.session import Begun, Closed, Event, Opened, Session
+from minuted.transcription.session import Event, Session
+from minuted.transcription.sounds import leave_nothing
 
 TICK_S: Final = 0.05
-QUIET_CAPTURE_S: Final = 2.0
-"""While draining, capture that has sent nothing for this long will send no end marker either."""
 ROOM_WAIT_S: Final = 5.0
 """With no room on the disk for a turn, how long until the next try."""
 LEAVE_S_MAX: Final = 2.0
@@ -48,28 +41,39 @@ class Transcriber:
     `drain`, `force_endpoint`, `wake` and `status` may be called from any thread.
     """
 
-    def __init__(self, settings: Settings, frames: FramesIn, publisher: Publisher, intake: Intake) -> None:
+    def __init__(self, settings: Settings, publisher: Publisher, sounds: Sequence[Sound]) -> None:
         self._settings = settings
-        self._frames = frames
         self._publisher = publisher
-        self._intake = intake
-        self._minutes = Minutes(settings, publisher, intake)
-        self._lanes = Lanes(settings, self._minutes, intake, self._post)
-        self.revisions = Revisions(publisher)
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
+        self._meetings = Meetings(publisher.journal.state("meetings"))
+        self._order: Order[Callable[[], None]] = Order()
+        self._reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
+        self.revisions = revisions = Revisions(publisher)
+        self._channels = [
+            Channel(
+                settings, sound, publisher, self._meetings, revisions, self._post, self._among(sound, sounds)
+            )
+            for sound in sounds
+        ]
         self._wakeup = Wakeup()
-        self._poller = Poller(frames, publisher.turns, publisher.replay, self._wakeup)
-        self._poller_full = Poller(publisher.turns, publisher.replay, self._wakeup)
+        self._pollers: dict[tuple[Channel, ...], Poller] = {}
         self._drain = threading.Event()
         self._drained = threading.Event()
-        self._was_paused = intake.is_paused
-        self._rests = False
-        """Paused, with all that was heard before it safe and no session open."""
         self._endpoint = threading.Event()
         self._leave = threading.Event()
-        self._last_sound_s = time.monotonic()
         self._halted_at_s: float | None = None
         self._retention = Retention(settings, publisher.journal)
+
+    def _among(self, sound: Sound, sounds: Sequence[Sound]) -> Among | None:
+        """Give a channel's place among several; the only one of a configuration without names has none."""
+        if not sound.name and len(sounds) == 1:
+            return None
+
+        def unheard() -> list[Unheard]:
+            others = (channel for channel in self._channels if channel.name != sound.name)
+            return [part for channel in others for part in channel.unheard]
+
+        return Among(sound.name, self._order, unheard, self._reached_s)
 
     # What other threads may call.
 
@@ -93,29 +97,15 @@ class Transcriber:
 
     def status(self) -> dict[str, Any]:
         """Tell what `minuted status` shows; times in seconds."""
-        lanes, minutes, journal = self._lanes, self._minutes, self._publisher.journal
-        live, now_s = lanes.live, time.monotonic()
-        began_s = live.began_s if live else None
-        sockets = (self._frames, self._publisher.turns, self._publisher.replay)
+        channels, journal, now_s = list(self._channels), self._publisher.journal, time.monotonic()
+        own = overview({channel.name: channel.status(now_s) for channel in channels})
+        frames = [channel.frames for channel in channels if channel.frames]
+        sockets = (*frames, self._publisher.turns, self._publisher.replay)
         return {
-            "state": self._state,
             "service": self._settings.service,
-            "session_id": live.session.session_id if live else "",
-            "session_s": round(now_s - began_s, 1) if began_s else 0.0,
-            "sessions": sum(lane.turns is not None for lane in lanes.all),
-            "model": live.model if live else "",
-            "reason": lanes.failure,
-            "warning": minutes.remarks.shown,
-            "without": "" if has_partials(self._settings.session) else UNWATCHED,
-            "retry_in_s": round(max(0.0, lanes.connect_at_s - now_s), 1) if live is None else 0.0,
-            "reconnects": lanes.reconnects,
-            "handovers": lanes.handovers,
-            "backlog_s": self._unsent_ms / 1000,
-            "behind_s": minutes.behind_s,
-            "held_s": minutes.unheard_s,
-            "taken_s": live.taken_ms / 1000 if live else 0.0,
-            "dropped_s": minutes.losses.frames * FRAME_MS / 1000,
-            **minutes.counts,
+            **own,
+            **({"billed": len(self._settings.sources)} if self._is_billed_for_each else {}),
+            "state": self._state_of(own["state"]),
             "revised": self.revisions.revised,
             "revising": self.revisions.left,
             "partials": self._publisher.partials,
@@ -128,19 +118,13 @@ class Transcriber:
         }
 
     @property
-    def _state(self) -> str:
+    def _is_billed_for_each(self) -> bool:
+        return len(self._settings.sources) > 1 and self._settings.service != "local"
+
+    def _state_of(self, state: str) -> str:
         if self._drain.is_set():
             return "drained" if self._drained.is_set() else "draining"
-        return "paused" if self._rests else self._lanes.state
-
-    @property
-    def _unsent_ms(self) -> int:
-        """How far behind the microphone the live session is."""
-        live, unheard = self._lanes.live, self._minutes.marks.live
-        if unheard is None:
-            return 0
-        reached = max(unheard.start, live.sent_before if live else 0)
-        return max(0, self._intake.next_number - reached) * FRAME_MS
+        return state
 
     # The loop.
 
@@ -157,24 +141,35 @@ class Transcriber:
             pulse.beat()
             if self._leave.is_set() and not stop.is_set():
                 leave_s = min(leave_s, time.monotonic() + LEAVE_S_MAX)
-                if self._lanes.leave() or time.monotonic() >= leave_s:
-                    log.info("left", unheard_s=self._minutes.unheard_s)
+                have_left = [channel.lanes.leave() for channel in self._channels]
+                if all(have_left) or time.monotonic() >= leave_s:
+                    log.info("left", unheard_s=self._unheard_s)
                     return True
             if stop.is_set() and give_up_s == float("inf"):
                 asked_before = self._drain.is_set()
                 give_up_s = time.monotonic() + (0 if asked_before else self._settings.stop_timeout_s)
                 self._drain.set()
             if time.monotonic() >= give_up_s:
-                log.error("not_drained", unheard_s=self._minutes.unheard_s, reason=self._lanes.failure)
+                reason = next(filter(None, (channel.lanes.failure for channel in self._channels)), "")
+                log.error("not_drained", unheard_s=self._unheard_s, reason=reason)
                 return False
             self._wait()
             self._work(time.monotonic())
         return True
 
+    @property
+    def _unheard_s(self) -> float:
+        return sum(channel.minutes.unheard_s for channel in self._channels)
+
     def _wait(self) -> None:
-        reached = self._intake.next_number - self._unsent_ms // FRAME_MS
-        poller = self._poller_full if self._intake.is_full(reached) else self._poller
-        poller.wait(0 if self._intake.has_more else TICK_S)
+        has_more = any(channel.intake.has_more for channel in self._channels)
+        listened_to = tuple(channel for channel in self._channels if not channel.is_full)
+        if listened_to not in self._pollers:
+            frames = (channel.frames for channel in listened_to if channel.frames)
+            self._pollers[listened_to] = Poller(
+                *frames, self._publisher.turns, self._publisher.replay, self._wakeup
+            )
+        self._pollers[listened_to].wait(0 if has_more else TICK_S)
         self._wakeup.clear()
 
     def _work(self, now_s: float) -> None:
@@ -182,66 +177,80 @@ class Transcriber:
             if self._halted_at_s is None:
                 self._transcribe(now_s)
             elif now_s - self._halted_at_s >= ROOM_WAIT_S:
-                self._minutes.store()
+                for channel in self._channels:
+                    channel.minutes.store()
+                for channel in self._channels:
+                    channel.go_on()
                 self._halted_at_s = None
-                self._lanes.state, self._lanes.failure = "idle", ""
                 log.info("going_on")
         except TurnJournalFullError as error:
-            if self._lanes.state != "halted":
+            if self._halted_at_s is None:
                 log.error("halted", reason=str(error))
-                self._lanes.halt(str(error))
-                self._minutes.restore()
-                self._minutes.tell("halted", reason=str(error))
+                for channel in self._channels:
+                    channel.halt(str(error))
             self._halted_at_s = now_s
         now_ms = time.time_ns() // 1_000_000
         self._publisher.tick(now_s, now_ms)
         self._retention.tick(now_s, now_ms)
 
     def _transcribe(self, now_s: float) -> None:
-        if self._minutes.take_in(self._lanes.sent, now_s):
-            self._last_sound_s = now_s
-            self._drained.clear()
+        for channel in self._each():
+            if channel.take_in(now_s):
+                self._drained.clear()
         self._take_events(now_s)
+        for channel in self._each():
+            channel.watch(now_s)
+        self._commit_in_order(now_s)
         self.revisions.work()
-        for lane in self._lanes.all:
-            lane.watch(now_s)
         if self._leave.is_set():
             return
-        self._lanes.open(now_s)
-        if self._endpoint.is_set():
-            self._endpoint.clear()
-            self._lanes.force_endpoint()
-        self._lanes.send(now_s)
-        self._heed_pause()
+        has_ended_turn = self._endpoint.is_set()
+        self._endpoint.clear()
+        for channel in self._each():
+            if has_ended_turn:
+                channel.lanes.force_endpoint()
+            channel.serve(now_s)
         if self._drain.is_set():
             self._finish(now_s)
-        elif not self._intake.is_paused:
-            self._lanes.hand_over(now_s)
-        self._minutes.keep()
+        else:
+            for channel in self._each():
+                channel.hand_over(now_s)
+        for channel in self._each():
+            channel.minutes.keep()
+            if channel.is_left_behind and channel.finish(now_s):
+                self._close(channel)
 
-    def _heed_pause(self) -> None:
-        """In a pause, end the sessions once they have had what was heard before: open, they cost money."""
-        is_paused = self._intake.is_paused
-        self._rests = is_paused and not self._intake.has_more and self._lanes.finish()
-        if is_paused != self._was_paused:
-            self._was_paused = is_paused
-            log.info("paused" if is_paused else "resumed")
-            self._minutes.tell("paused" if is_paused else "resumed")
-            # Who comes after us must know why there is no sound.
-            self._minutes.store()
+    def _each(self) -> Iterator[Channel]:
+        for channel in list(self._channels):
+            with channel.named():
+                yield channel
+
+    def _commit_in_order(self, now_s: float) -> None:
+        """Commit what no other channel has to come before."""
+        pending = {channel.name: channel.pending_ms(now_s) for channel in self._channels}
+        known = {name: from_ms for name, from_ms in pending.items() if from_ms is not None}
+        for commit in self._order.take(now_s, known):
+            commit()
+
+    def _close(self, channel: Channel) -> None:
+        """Let go of a channel that was left behind, once it is heard to its end."""
+        if leave_nothing(self._settings, self._publisher.journal, channel.name):
+            log.info("left_behind_heard", channel=channel.name)
+            self._channels.remove(channel)
+            self._pollers.clear()
 
     def _finish(self, now_s: float) -> None:
-        """When asked to drain: terminate once all is sent, and say so once all is safe."""
+        """When asked to drain: say so once all is safe."""
         if self._drained.is_set():
             return
-        if self._intake.has_more or not (
-            self._intake.has_ended or now_s - self._last_sound_s > QUIET_CAPTURE_S
-        ):
-            return
-        if self._lanes.finish() and not self.revisions.left:
-            self._minutes.keep(always=True)
+        have_finished = [channel.finish(now_s) for channel in self._each()]
+        if all(have_finished) and not self.revisions.left:
+            for channel in self._channels:
+                channel.minutes.keep(always=True)
             self._publisher.heartbeat(time.time_ns() // 1_000_000)
-            self._minutes.tell("drained")
+            self._publisher.passing(
+                messages.Session(event="drained", room=self._settings.room, at_ms=time.time_ns() // 1_000_000)
+            )
             self._drained.set()
 
     def _post(self, session: Session, event: Event) -> None:
@@ -255,30 +264,7 @@ class Transcriber:
                 session, event = self._events.get_nowait()
             except queue.Empty:
                 return
-            for lane in self._lanes.all:
-                if lane.session is session:
-                    self._hear(lane, event, now_s)
-
-    def _hear(self, lane: Lane, event: Event, now_s: float) -> None:
-        self._lanes.hear(lane, event)
-        match event:
-            case TurnEvent():
-                self._minutes.hear_turn(lane, event)
-            case Begun():
-                self._lanes.begin(lane, event)
-            case SpeechStartedEvent():
-                lane.turn_is_open = True
-            case SilenceEvent():
-                self._minutes.hear_silence(lane, event)
-            case HeartbeatEvent():
-                lane.taken_ms = event.total_audio_received_ms
-            case SpeakerRevisionEvent():
-                self.revisions.hear(lane.turns, event)
-            case WarningEvent():
-                self._minutes.warn(event.warning, lane)
-            case TerminationEvent():
-                self._lanes.end(lane, event)
-            case Closed():
-                self._lanes.lose(lane, event.failure, now_s)
-            case Opened():
-                log.debug("session_opened")
+            for channel in self._each():
+                for lane in channel.lanes.all:
+                    if lane.session is session:
+                        channel.hear(lane, event, now_s)

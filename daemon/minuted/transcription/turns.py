@@ -54,6 +54,7 @@ class Turns:
         clock: SessionClock,
         find_meeting: FindMeeting,
         tail: Sequence[Heard] = (),
+        channel: str | None = None,
     ) -> None:
         self.repeated = 0
         """Second finals for a turn that was already final."""
@@ -64,6 +65,7 @@ class Turns:
         self._clock = clock
         self._find_meeting = find_meeting
         self._tail = tuple(tail)
+        self._channel = channel
         self._finals: OrderedDict[int, int] = OrderedDict()
         """How many words of each final were left out."""
 
@@ -125,6 +127,7 @@ class Turns:
             speaker=labels.turn,
             language=event.language_code,
             confidence=_mean([word.confidence for word in said]),
+            channel=self._channel,
         )
         return Taken(turn, tuple(heard), end_ms)
 
