@@ -47,6 +47,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "messages": (),
     "options": (),
     "session_settings": ("options",),
+    "session_notes": ("session_settings",),
     "addresses": ("options",),
     "sections": ("options",),
     "live_settings": ("options", "session_settings"),
@@ -60,7 +61,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "runtime": (),
     "journal": ("messages",),
     "capture": GROUND,
-    "transcription": (*GROUND, "keys", "live_settings", "session_settings"),
+    "transcription": (*GROUND, "keys", "live_settings", "session_notes", "session_settings"),
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
@@ -72,7 +73,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
         *("capture", "delivery.discovery", "delivery.following", "delivery.subscription", "journal"),
-        *("live_settings", "meeting_files", "supervision.supervisor", "transcription.trial", "usage"),
+        *("live_settings", "meeting_files", "session_notes", "supervision.supervisor", "transcription.trial"),
+        "usage",
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

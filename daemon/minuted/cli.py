@@ -308,6 +308,14 @@ def _keys(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _speakers(arguments: argparse.Namespace) -> int:
+    from .commands import speakers
+
+    names = dict(arguments.names)
+    print(speakers.run(_settings(arguments), names, arguments.meeting, as_json=arguments.json))
+    return DONE
+
+
 def _replay(arguments: argparse.Namespace) -> int:
     from .commands import replay
 
@@ -355,6 +363,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "resume": _resume,
     "dead-letters": _dead_letters,
     "keys": _keys,
+    "speakers": _speakers,
     "replay": _replay,
     "export": _export,
     "configure": _work("configuring"),

@@ -27,6 +27,8 @@ _DETAILS: Final = (
     ("retries", "{} retries"),
     ("reconnects", "{} reconnects"),
     ("url", "{}"),
+    ("without", "without {}"),
+    ("warning", "warning: {}"),
 )
 """What the table shows of a stage's own status, where it is there and not 0 or empty."""
 

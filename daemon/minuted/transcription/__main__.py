@@ -8,7 +8,7 @@ import structlog
 from minuted.bus import FramesIn, ReplayServer, TurnsOut
 from minuted.cli import main
 from minuted.config import ConfigError, Settings, require_credentials
-from minuted.control import ControlServer, done
+from minuted.control import ControlServer, done, refusing
 from minuted.journal.turns import TurnJournal
 from minuted.keys import doors
 from minuted.runtime import notify, signals
@@ -49,6 +49,8 @@ def run(settings: Settings) -> int:
                 "configure": transcriber.wish,
                 "meeting": transcriber.wish,
                 "answer": transcriber.wishes.answer,
+                "speakers": refusing(transcriber.revisions.tell),
+                "name-speakers": refusing(transcriber.revisions.ask),
             },
         )
         log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)

@@ -7,18 +7,20 @@ from functools import partial
 from typing import Final, Literal
 
 import structlog
-from assemblyai.streaming.v3 import BeginEvent, HeartbeatEvent, TerminationEvent, TurnEvent
+from assemblyai.streaming.v3 import HeartbeatEvent, TerminationEvent, TurnEvent
 
 from minuted.config import ConfigError, Settings
 from minuted.control import status_of
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
+from minuted.session_notes import has_partials
 from minuted.transcription.changing import Changing
+from minuted.transcription.echo import differences
 from minuted.transcription.intake import Intake
-from minuted.transcription.lane import UNANSWERED, Lane
+from minuted.transcription.lane import UNANSWERED, Lane, levels_of, log_loss
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
-from minuted.transcription.pauses import cut_near, level_of
+from minuted.transcription.pauses import cut_near
 from minuted.transcription.reconnect import (
     BEHIND_PER_MINUTE_MAX,
     SESSIONS_PER_MINUTE_MAX,
@@ -28,7 +30,7 @@ from minuted.transcription.reconnect import (
     judge,
 )
 from minuted.transcription.seam import may_come_again
-from minuted.transcription.session import Event, Service, Session, parameters_of
+from minuted.transcription.session import Begun, Event, Service, Session, parameters_of
 from minuted.transcription.turns import Turns
 
 CUT_SEARCH_FRAMES: Final = 200
@@ -41,6 +43,8 @@ BUSY_MAX: Final = 2
 """Refusals of a second session, after which there is one at a time."""
 ALONE_S: Final = 3600.0
 """… for so long; then a second one is tried again."""
+LAST_WORD_S_MAX: Final = 5.0
+"""How long the next session waits for room while the last one thinks again who spoke: it took 1.6 s."""
 UNREADABLE: Final = "malformed Turn"
 UNANSWERED_MAX: Final = 2
 """Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
@@ -112,8 +116,8 @@ class Lanes:
         sessions_max = self._sessions_max(now_s)
         in_order = sessions_max == 1 and bool(behind)
         if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
-            if not (in_order or (sessions_max == 1 and self._lanes)):
-                self._end_muted(sessions_max)
+            waits = in_order or (sessions_max == 1 and self._lanes)
+            if not waits and self._end_muted(sessions_max, now_s):
                 self.state = "connecting"
                 self._lanes.append(self._lane(unheard, is_live=True))
         elif in_order and live and live.turns and not live.turn_is_open:
@@ -147,6 +151,7 @@ class Lanes:
 
     def hand_over(self, now_s: float) -> None:
         """Open the next session before the live one expires, and let it take over at a turn's end."""
+        self._end_behind_in_time(now_s)
         live = self.live
         unheard = self._marks.get(live.range_id) if live else None
         if live is None or unheard is None or live.began_s is None or live.is_terminating:
@@ -202,7 +207,7 @@ class Lanes:
         elif isinstance(event, TurnEvent):
             self._unanswered = 0
 
-    def begin(self, lane: Lane, event: BeginEvent) -> None:
+    def begin(self, lane: Lane, event: Begun) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
         find_meeting = partial(self._minutes.meeting_at, lane=lane)
@@ -216,10 +221,11 @@ class Lanes:
             is_live=lane.is_live,
             expires_at=str(event.expires_at),
         )
-        asked = self._settings.session.speech_model
-        if self._settings.service != "local" and model and model != asked:
-            log.warning("model_differs", asked=asked, given=model)
-            self._minutes.tell("warning", lane, reason=f"asked for the model {asked}, got {model}")
+        if lane.is_live:
+            self._minutes.remarks.begin()
+        if self._settings.service != "local":  # the engine says itself what it does not have
+            for text in differences(lane.session.parameters, event.told):
+                self._minutes.warn(text, lane)
         if lane.is_live and lane is not self._next:
             self._become_live(lane)
 
@@ -250,7 +256,7 @@ class Lanes:
             failure, now_s, lasted_s=lasted_s
         )
         self.reconnects += 1
-        self._log_loss(lane, failure, verdict, wait_s)
+        log_loss(lane, failure, verdict, wait_s)
         if verdict is Verdict.BUSY:
             self._make_room(lane, now_s)
         if not lane.is_live:
@@ -273,16 +279,14 @@ class Lanes:
         return any(not lane.is_live and not lane.is_muted for lane in self._lanes)
 
     def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
-        asked = self._changing.session
-        session = Session(
-            self._find_service, parameters_of(asked, local=self._settings.service == "local"), self._post
-        )
+        asked, is_local = self._changing.session, self._settings.service == "local"
+        session = Session(self._find_service, parameters_of(asked, local=is_local), self._post)
         return Lane(
             unheard.id,
             session,
             self._intake.frames(unheard.start),
             is_live=is_live,
-            has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
+            has_partials=has_partials(asked),
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
             told=self._changing.told,
@@ -333,12 +337,7 @@ class Lanes:
     def _split(self, start: int) -> Range:
         """Cut the live range in a pause of late, behind `start`; give what is live from now on."""
         newest = self._intake.next_number
-        frames = self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES))
-        levels = []
-        while (frame := frames.peek()) and frame.number < newest:
-            levels.append(level_of(frame.number, frame.pcm))
-            frames.advance()
-        frames.close()
+        levels = levels_of(self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES)), newest)
         cut = max(start, cut_near(levels) if levels else newest)
         log.warning("catching_up_behind", behind_s=(cut - start) * FRAME_MS / 1000)
         return self._minutes.split(cut)
@@ -360,12 +359,15 @@ class Lanes:
         lane.is_live, lane.is_muted = False, True
         lane.terminate()
 
-    def _end_muted(self, sessions_max: int) -> None:
-        """Where there is no room for the live session, do not wait for the end of one that nobody needs."""
-        for lane in [lane for lane in self._lanes if lane.is_muted]:
-            if len(self.all) >= sessions_max:
+    def _end_muted(self, sessions_max: int, now_s: float) -> bool:
+        """Make room for the live session; False while one that nobody listens to names its speakers."""
+        for lane in list(self._lanes):
+            if lane.is_muted and len(self.all) >= sessions_max:
+                if self._settings.session.speaker_labels and now_s - lane.ending_s < LAST_WORD_S_MAX:
+                    return False
                 lane.session.abandon()
                 self._forget(lane)
+        return True
 
     def _make_room(self, refused: Lane, now_s: float) -> None:
         """The service has too many sessions open: live goes first, and for a while there is one."""
@@ -379,16 +381,12 @@ class Lanes:
             self._busy, self._alone_until_s = 0, now_s + ALONE_S
             log.warning("one_session_at_a_time", for_s=ALONE_S)
 
-    def _log_loss(self, lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:
-        is_fatal = verdict is Verdict.FATAL
-        (log.error if is_fatal else log.warning)(
-            "session_refused" if is_fatal else "session_lost",
-            reason=failure.text,
-            code=failure.code,
-            phase=failure.phase,
-            is_live=lane.is_live,
-            retry_in_s=round(wait_s, 2),
-        )
+    def _end_behind_in_time(self, now_s: float) -> None:
+        """A session that catches up ends in order before it expires, so that it can name its speakers."""
+        for lane in self._lanes:
+            left_s, lead_s = lane.expires_s - now_s, (lane.expires_s - (lane.began_s or now_s)) / 3
+            if not (lane.is_live or lane.is_terminating) and left_s < min(HANDOVER_FORCED_S, lead_s):
+                self._retire(lane)
 
     def _forget(self, lane: Lane) -> None:
         lane.close()

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import assemblyai.streaming.v3.client as sdk_client
 import structlog
 from assemblyai.streaming.v3 import (
+    BeginEvent,
     EventMessage,
     StreamingClient,
     StreamingClientOptions,
@@ -26,7 +27,7 @@ from assemblyai.streaming.v3 import (
     WarningEvent,
 )
 from assemblyai.streaming.v3.models import ErrorEvent, UpdateConfiguration
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from websockets.sync.client import connect
 
 from minuted.config import LOOPBACK, StreamingSession
@@ -95,6 +96,12 @@ class LiveParameters(StreamingSessionParameters):
 sdk_client.UpdateConfiguration = Update  # type: ignore[attr-defined]
 
 
+class Begun(BeginEvent):
+    """Begin, with all that it says of the session: the SDK's own keeps three of its fields."""
+
+    told: dict[str, Any] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The upgrade was answered; Begin is to follow."""
@@ -138,8 +145,8 @@ class Session:
         """When the service last said anything."""
         self.is_over = False
         self._is_terminating = False
+        self.parameters = parameters
         self._find_service = find_service
-        self._parameters = parameters
         self._post = post
         self._client: _Client | None = None
         self._phase: Any = "connecting"
@@ -213,7 +220,7 @@ class Session:
                 client.on(event, self._hear)
             # Events come before connect() returns, and are answered.
             self._client = client
-            client.connect(self._parameters)
+            client.connect(self.parameters)
         except Exception as error:
             # Name resolution, TLS set-up and the like may raise past the SDK's own handling.
             self._close(Failure(f"{type(error).__name__}: {error}", phase="connecting"))
@@ -287,7 +294,10 @@ class _Client(StreamingClient):
         if not isinstance(data, dict):
             return ErrorEvent(error="malformed message from the service")
         try:
-            return super()._parse_message(_completed(data))
+            event = super()._parse_message(_completed(data))
+            if isinstance(event, BeginEvent):
+                return Begun.model_validate({**data, "told": data.get("configuration") or {}})
+            return event
         except (ValidationError, TypeError, AttributeError, ValueError):
             kind = data.get("type")
             # Words may be in it: end the session here and have them heard again in the next.
