@@ -70,7 +70,7 @@ class Channel:
         self.frames = sound.frames
         self.intake = intake = sound.intake
         self.minutes = Minutes(settings, publisher, intake, meetings, among)
-        self.lanes = Lanes(settings, self.minutes, intake, post, among.reached_s if among else None)
+        self.lanes = Lanes(settings, self.minutes, intake, post)
         self.rests = False
         """Paused, with all that was heard before it safe and no session open."""
         self._ends: deque[tuple[Lane, Event]] = deque()

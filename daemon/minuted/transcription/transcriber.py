@@ -3,7 +3,6 @@
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -20,7 +19,6 @@ from minuted.transcription.minutes import Among
 from minuted.transcription.order import Order
 from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
-from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX
 from minuted.transcription.retention import Retention
 from minuted.transcription.session import Event, Session
 from minuted.transcription.sounds import leave_nothing
@@ -46,7 +44,6 @@ class Transcriber:
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
         self._meetings = Meetings(publisher.journal.state("meetings"))
         self._order: Order[Callable[[], None]] = Order()
-        self._reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
         self._channels = [
             Channel(settings, sound, publisher, self._meetings, self._post, self._among(sound, sounds))
             for sound in sounds
@@ -69,7 +66,7 @@ class Transcriber:
             others = (channel for channel in self._channels if channel.name != sound.name)
             return [part for channel in others for part in channel.unheard]
 
-        return Among(sound.name, self._order, unheard, self._reached_s)
+        return Among(sound.name, self._order, unheard)
 
     # What other threads may call.
 
