@@ -158,6 +158,22 @@ def test_a_channel_whose_session_is_down_holds_no_other_up(make_call: Callable) 
     assert call.words("far") == texts(FAR)
 
 
+def test_what_one_side_said_first_is_in_the_meeting_though_the_other_is_heard_first(
+    make_call: Callable,
+) -> None:
+    """A meeting begins with what may still turn out to be its first word."""
+    first, later = compose(3), compose(1, first_number=200, lead_in_ms=14_000)
+    with Service() as service:
+        service.stop()
+        call = make_call(service)
+        call.play({"table": later, "far": first})
+        service.start()
+        call.end()
+    assert (call.words("table"), call.words("far")) == (texts(later), texts(first))
+    assert errors_ms(call, first, later) == {0}
+    assert len({turn.meeting_id for turn in call.finals}) == 1
+
+
 def test_a_process_that_is_replaced_leaves_nothing_unheard_and_nothing_is_heard_twice(
     make_call: Callable,
 ) -> None:
