@@ -26,6 +26,7 @@ from minuted.transcription.meetings import Meetings
 from minuted.transcription.minutes import Minutes
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.session import Closed, Event, Opened, Session
+from minuted.transcription.vigil import Vigil
 
 QUIET_CAPTURE_S: Final = 2.0
 """While draining, capture that has sent nothing for this long will send no end marker either."""
@@ -49,6 +50,7 @@ class Channel:
         self.intake = intake
         self.minutes = Minutes(settings, publisher, intake, meetings)
         self.lanes = Lanes(settings, self.minutes, intake, post)
+        self._vigil = Vigil(settings, intake, self.minutes, self.lanes)
         self.rests = False
         """Paused, with all that was heard before it safe and no session open."""
         self._was_paused = intake.is_paused
@@ -63,7 +65,7 @@ class Channel:
     def _unsent_ms(self) -> int:
         """How far behind the microphone the live session is."""
         live, unheard = self.lanes.live, self.minutes.marks.live
-        if unheard is None:
+        if unheard is None or self.lanes.is_resting:
             return 0
         reached = max(unheard.start, live.sent_before if live else 0)
         return max(0, self.intake.next_number - reached) * FRAME_MS
@@ -89,6 +91,7 @@ class Channel:
             "taken_s": live.taken_ms / 1000 if live else 0.0,
             "dropped_s": minutes.losses.frames * FRAME_MS / 1000,
             **minutes.counts,
+            **self._vigil.status(),
         }
 
     # Each time the loop goes round.
@@ -107,6 +110,7 @@ class Channel:
 
     def serve(self, now_s: float) -> None:
         """Open sessions where there is something to hear, and give them sound."""
+        self._vigil.look(now_s)
         self.lanes.open(now_s)
         self.lanes.send(now_s)
         self._heed_pause()
@@ -114,7 +118,7 @@ class Channel:
     def _heed_pause(self) -> None:
         """In a pause, end the sessions once they have had what was heard before: open, they cost money."""
         is_paused = self.intake.is_paused
-        self.rests = is_paused and not self.intake.has_more and self.lanes.finish()
+        self.rests = is_paused and not self.intake.has_more and self._finish()
         if is_paused != self._was_paused:
             self._was_paused = is_paused
             log.info("paused" if is_paused else "resumed")
@@ -132,6 +136,10 @@ class Channel:
         is_quiet = now_s - self._last_sound_s > QUIET_CAPTURE_S
         if self.intake.has_more or not (self.intake.has_ended or is_quiet):
             return False
+        return self._finish()
+
+    def _finish(self) -> bool:
+        self._vigil.finish()
         return self.lanes.finish()
 
     def halt(self, reason: str) -> None:
@@ -147,6 +155,7 @@ class Channel:
     def hear(self, lane: Lane, event: Event, now_s: float) -> None:
         """Take what one of its sessions says, or what became of it."""
         self.lanes.hear(lane, event)
+        self._vigil.hear(lane, event, now_s)
         match event:
             case TurnEvent():
                 self.minutes.hear_turn(lane, event)

@@ -7,7 +7,7 @@ from typing import Final
 from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.intake import Frames
-from minuted.transcription.pace import LEAD_MS_MAX, Pace
+from minuted.transcription.pace import BURST_MS, LEAD_MS_MAX, Pace
 from minuted.transcription.pauses import Level, is_loud, level_of
 from minuted.transcription.session import QUEUED_MS_MAX, Session
 from minuted.transcription.turns import Turns
@@ -44,6 +44,7 @@ class Lane:
         has_partials: bool,
         keeps_heartbeat: bool = False,
         must_answer: bool = False,
+        burst_ms: int = BURST_MS,
     ) -> None:
         """`keeps_heartbeat`: earlier sessions had them; `must_answer`: loud sound is taken for speech."""
         self.range_id = range_id
@@ -70,6 +71,7 @@ class Lane:
         self._unanswered = 0
         self._recent: deque[float] = deque(maxlen=FLOOR_FRAMES)
         self._frames = frames
+        self._burst_ms = burst_ms
         self._pace = Pace(time.monotonic())
         self._had_room_s = time.monotonic()
 
@@ -83,7 +85,7 @@ class Lane:
         self.turns, self.model, self.began_s = turns, model, now_s
         self.expires_s = now_s + (expires_in_s if 0 < expires_in_s <= SESSION_S_MAX else SESSION_S_MAX)
         self._had_room_s = now_s
-        self._pace = Pace(now_s)
+        self._pace = Pace(now_s, self._burst_ms)
 
     def start_at(self, range_id: int, frames: Frames) -> None:
         """Hear another stretch instead; nothing has been sent yet."""
@@ -150,3 +152,13 @@ class Lane:
     def close(self) -> None:
         """Let go of the sound."""
         self._frames.close()
+
+
+def levels_before(frames: Frames, number: int) -> list[Level]:
+    """Give the levels of `frames` up to frame `number`, and close them."""
+    levels = []
+    while (frame := frames.peek()) and frame.number < number:
+        levels.append(level_of(frame.number, frame.pcm))
+        frames.advance()
+    frames.close()
+    return levels

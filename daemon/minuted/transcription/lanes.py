@@ -13,10 +13,11 @@ from minuted.control import status_of
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.transcription.intake import Intake
-from minuted.transcription.lane import UNANSWERED, Lane
+from minuted.transcription.lane import UNANSWERED, Lane, levels_before
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
-from minuted.transcription.pauses import cut_near, level_of
+from minuted.transcription.pace import BURST_MS, WAKE_BURST_MS
+from minuted.transcription.pauses import cut_near
 from minuted.transcription.reconnect import (
     BEHIND_PER_MINUTE_MAX,
     SESSIONS_PER_MINUTE_MAX,
@@ -61,6 +62,8 @@ class Lanes:
         self.state: State = "idle"
         self.failure = ""
         self.reconnects = self.handovers = 0
+        self.is_resting = self.is_woken = False
+        """Nobody speaks: no live session is to be opened; somebody does again: one is wanted at once."""
         self.connect_at_s = self.behind_at_s = 0.0
         self._settings = settings
         self._minutes = minutes
@@ -98,7 +101,7 @@ class Lanes:
     def open(self, now_s: float) -> None:
         """Open the live session when there is something to hear, and one for what was missed."""
         unheard, live, behind = self._marks.live, self.live, self._marks.behind
-        idle = unheard is None or self._minutes.is_heard(unheard)
+        idle = self.is_resting or unheard is None or self._minutes.is_heard(unheard)
         sessions_max = self._sessions_max(now_s)
         in_order = sessions_max == 1 and bool(behind)
         if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
@@ -154,6 +157,13 @@ class Lanes:
         elif is_due:
             self._retire(live)  # there is no room for two: the next begins where this one ends
 
+    def rest(self) -> None:
+        """End the live session: nobody speaks."""
+        self.is_resting = True
+        self._drop_next()
+        if live := self.live:
+            live.terminate()
+
     def halt(self, reason: str) -> None:
         """Leave all sessions as they are: nothing they say can be stored."""
         for lane in self.all:
@@ -173,9 +183,7 @@ class Lanes:
 
     def finish(self) -> bool:
         """End the sessions once they have had all sound; True when all of it has been heard."""
-        if self._next is not None:
-            self._next.session.abandon()
-            self._forget(self._next)
+        self._drop_next()
         live, unheard = self.live, self._marks.live
         is_heard = unheard is None or self._minutes.is_heard(unheard)
         if live and live.turns and (is_heard or live.sent_before >= self._intake.sound_before):
@@ -218,7 +226,7 @@ class Lanes:
         self._minutes.hear_end(lane)
         self._forget(lane)
         if lane.is_live:
-            self._minutes.tell("ended", lane)
+            self._minutes.tell("ended", lane, reason="idle" if self.is_resting else "")
             self.state = "idle"
 
     def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
@@ -273,6 +281,7 @@ class Lanes:
             has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
+            burst_ms=WAKE_BURST_MS if is_live and self.is_woken else BURST_MS,
         )
 
     def _find_service(self) -> Service:
@@ -292,7 +301,7 @@ class Lanes:
 
     def _become_live(self, lane: Lane) -> None:
         """Begin where the live range begins; after a long break, what was missed is left to another."""
-        self.state, self.failure = "live", ""
+        self.state, self.failure, self.is_woken = "live", "", False
         self._minutes.tell("started", lane, model=lane.model)
         unheard = self._marks.get(lane.range_id)
         if unheard and self._is_late(unheard.start, self._settings.engine.live_first_s):
@@ -320,12 +329,7 @@ class Lanes:
     def _split(self, start: int) -> Range:
         """Cut the live range in a pause of late, behind `start`; give what is live from now on."""
         newest = self._intake.next_number
-        frames = self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES))
-        levels = []
-        while (frame := frames.peek()) and frame.number < newest:
-            levels.append(level_of(frame.number, frame.pcm))
-            frames.advance()
-        frames.close()
+        levels = levels_before(self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES)), newest)
         cut = max(start, cut_near(levels) if levels else newest)
         log.warning("catching_up_behind", behind_s=(cut - start) * FRAME_MS / 1000)
         return self._minutes.split(cut)
@@ -346,6 +350,11 @@ class Lanes:
         """End a session whose part another one is to hear again, from the mark on."""
         lane.is_live, lane.is_muted = False, True
         lane.terminate()
+
+    def _drop_next(self) -> None:
+        if self._next is not None:
+            self._next.session.abandon()
+            self._forget(self._next)
 
     def _end_muted(self, sessions_max: int) -> None:
         """Where there is no room for the live session, do not wait for the end of one that nobody needs."""

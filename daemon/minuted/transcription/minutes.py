@@ -14,6 +14,7 @@ from minuted.config import Settings
 from minuted.messages import FRAME_MS, Gap, Turn
 from minuted.runtime.kill_points import reached
 from minuted.transcription.holes import Hole, Losses
+from minuted.transcription.idle import Idle
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
@@ -46,6 +47,7 @@ class Minutes:
             self.marks.cut_after(intake.next_number)
         self.counts = dict.fromkeys(("finals", "gaps", "words_known"), 0)
         self.losses = Losses()
+        self.idle = Idle(settings.engine.idle_after_s, journal.state("idle"))
         self._room = settings.room
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
@@ -295,7 +297,13 @@ class Minutes:
         intake = self._intake.to_state()
         if next_number is not None:
             intake |= {"next_number": next_number, "has_ended": False}
-        return {"marks": self.marks.to_state(), "meetings": self._meetings.to_state(), "intake": intake}
+        idle = self.idle.to_state()
+        return {
+            "marks": self.marks.to_state(),
+            "meetings": self._meetings.to_state(),
+            "intake": intake,
+            "idle": idle,
+        }
 
     def _release(self) -> None:
         """Delete the sound before the marks that were just stored."""
