@@ -31,6 +31,28 @@ def speech(seconds: float, at_s: float = SPEECH_AT_S) -> NDArray[np.int16]:
     return recording()[start : start + int(seconds * SAMPLE_RATE_HZ)]
 
 
+@cache
+def pieces() -> tuple[NDArray[np.int16], ...]:
+    """Give single utterances of several voices, each of 1 to 4 s, cut where they pause."""
+    found = []
+    for name in ("two_cities.wav", "beckett.wav", "endgame_nagg_nell.wav"):
+        samples = recording(name)
+        blocks = np.abs(samples[: len(samples) // 800 * 800].reshape(-1, 800).astype(np.int32)).mean(axis=1)
+        loud = blocks > 0.1 * blocks.max()
+        at = 0
+        while at < len(loud):
+            start = at + int(np.argmax(loud[at:]))
+            if not loud[start]:
+                break
+            end = start + 1
+            while end < len(loud) and loud[end : end + 6].any() and end - start < 80:
+                end += 1
+            if end - start >= 20:
+                found.append(samples[start * 800 : end * 800])
+            at = end
+    return tuple(found)
+
+
 def noise(seconds: float, level: int = 20, seed: int = 0) -> NDArray[np.int16]:
     """Give a room in which nobody speaks."""
     chance = np.random.default_rng(seed)

@@ -12,8 +12,8 @@ from minuted.transcription.idle import (
     NOTICE_FRAMES,
     PRE_ROLL_FRAMES,
     SPEECH,
-    STEPS_MAX,
     STRICTER,
+    STRICTEST,
     Idle,
 )
 
@@ -113,6 +113,19 @@ def test_what_nobody_looked_at_and_what_was_speech_is_not_to_be_passed() -> None
     assert idle.looked_from == FIRST + 500
 
 
+def test_what_would_open_a_session_does_not_hold_one() -> None:
+    """While the service listens nothing is lost by closing, and a noise must not keep it open."""
+    idle = awake()
+    quiet(idle, 59 * SECOND)
+    idle.look(idle.looked_before, (SPEECH + STRICTEST) / 2)
+    assert idle.looked_from == idle.looked_before
+    quiet(idle, SECOND)
+    assert idle.is_due(0.0)
+
+    idle.look(idle.looked_before, STRICTEST)
+    assert not idle.is_due(0.0)
+
+
 def test_opened_in_vain_it_gets_harder_to_wake_and_then_stays_longer() -> None:
     """A room whose noise passes for speech must not open sessions for ever; and words undo it."""
     idle = resting()
@@ -124,8 +137,7 @@ def test_opened_in_vain_it_gets_harder_to_wake_and_then_stays_longer() -> None:
         quiet(idle, int(idle.quiet_s_min) * SECOND)
         idle.close()
         idle.rest(now_ms=1)
-    highest = SPEECH + STEPS_MAX * STRICTER
-    assert bounds == pytest.approx([SPEECH, SPEECH + STRICTER] + [highest] * 6)
+    assert bounds == pytest.approx([SPEECH, SPEECH + STRICTER] + [STRICTEST] * 6)
     assert waits == [60, 60, 60, 120, 240, 480, 480, 480]
     assert max(waits) == AFTER_S * LONGER_MAX
 
@@ -213,6 +225,9 @@ def test_the_time_saved_is_counted_by_the_day_and_only_while_nobody_speaks() -> 
     assert idle.saved_s(TODAY) == 3.5
     assert idle.saved_s("2026-03-02") == 0.0
     idle.tick(14.5, "2026-03-02")
+    assert idle.saved_s("2026-03-02") == 1.0
+    idle.tick(15.0, "2026-03-02", is_paused=True)
+    idle.tick(20.0, "2026-03-02")
     assert idle.saved_s("2026-03-02") == 1.0
     idle.speak()
     idle.tick(16.0, "2026-03-02")

@@ -4,47 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from minuted.transcription.idle import NOTICE_FRAMES, SPEECH, STEPS_MAX, STRICTER
+from minuted.transcription.idle import NOTICE_FRAMES, SPEECH, STRICTEST
 from minuted.transcription.speech import Speech
+from noises import FULL, hum, level, pink, typing, white
 from simulator.coded import SAMPLE_RATE_HZ
 from voices import frames, recording, speech
 
 SETTLE_S = 3
-STRICTEST = SPEECH + STEPS_MAX * STRICTER
-FULL = 32768
-
-
-def level(samples: NDArray[np.float64], dbfs: float) -> NDArray[np.float64]:
-    """Bring sound to a level, in dB below full scale."""
-    return samples * (FULL * 10 ** (dbfs / 20) / np.sqrt(np.mean(samples**2)))
-
-
-def white(seconds: float) -> NDArray[np.float64]:
-    return np.random.default_rng(1).standard_normal(int(seconds * SAMPLE_RATE_HZ))
-
-
-def pink(seconds: float) -> NDArray[np.float64]:
-    """Like air and far traffic."""
-    spectrum = np.fft.rfft(white(seconds))
-    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
-    return np.fft.irfft(spectrum, int(seconds * SAMPLE_RATE_HZ))
-
-
-def hum(seconds: float) -> NDArray[np.float64]:
-    """The mains, with its harmonics."""
-    at_s = np.arange(int(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    tones = sum(np.sin(2 * np.pi * 50 * n * at_s) / n for n in (1, 3, 5))
-    return np.asarray(tones) + 0.05 * white(seconds)
-
-
-def typing(seconds: float) -> NDArray[np.float64]:
-    """Keys, two to six a second."""
-    chance = np.random.default_rng(2)
-    sound = 0.005 * white(seconds)
-    at = 0
-    while (at := at + int(chance.uniform(2500, 8000))) < len(sound) - 500:
-        sound[at : at + 500] += chance.standard_normal(500) * np.exp(-np.arange(500) / 80)
-    return sound
 
 
 NOISES = {"white": white, "pink": pink, "hum": hum, "typing": typing}

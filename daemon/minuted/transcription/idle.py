@@ -17,6 +17,8 @@ SPEECH: Final = 0.3
 STRICTER: Final = 0.1
 STEPS_MAX: Final = 2
 """Opened in vain, the bound rises so much, at most so often: at 0.5 nothing was missed at a noise as loud."""
+STRICTEST: Final = SPEECH + STEPS_MAX * STRICTER
+"""This holds a session that is open; it takes less to open one."""
 LONGER_MAX: Final = 8
 """Opened in vain after that too, the session stays open twice as long each time, up to so many times."""
 DOUBT: Final = 0.15
@@ -84,9 +86,12 @@ class Idle:
     def look(self, number: int, likely: float) -> None:
         """A frame was looked at, the next one, with how likely it is that somebody speaks in it."""
         self.looked_before = number + 1
-        if likely >= self.bound:
+        if likely >= STRICTEST or (likely >= self.bound and self.phase != "awake"):
             self.speak()
             return
+        if likely >= self.bound:
+            # The service hears it and knows better; but nobody else may pass it.
+            self.looked_from = self.looked_before
         self._quiet += 1
         if likely >= DOUBT:
             self._doubt_last = number
@@ -130,11 +135,11 @@ class Idle:
         self.phase, self.since_ms = "awake", None
         self._quiet, self._doubt = 0, -1
 
-    def tick(self, now_s: float, today: str) -> None:
-        """Count the time in which no session is open, on the day it passes."""
+    def tick(self, now_s: float, today: str, *, is_paused: bool = False) -> None:
+        """Count the time in which no session is open for want of speech, on the day it passes."""
         if today != self._saved_day:
             self._saved_day, self._saved_s = today, 0.0
-        if self.phase != "idle":
+        if self.phase != "idle" or is_paused:
             self._ticked_s = None
             return
         if self._ticked_s is not None:

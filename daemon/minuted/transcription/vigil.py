@@ -62,7 +62,7 @@ class Vigil:
 
     def look(self, now_s: float) -> None:
         """Look at the sound that came, and close or wake the session. Raises TurnJournalFullError."""
-        self._idle.tick(now_s, _today())
+        self._idle.tick(now_s, _today(), is_paused=self._intake.is_paused)
         unheard, live = self._minutes.marks.live, self._lanes.live
         if not self._is_on or unheard is None or not self._intake.is_paced:
             self._idle.wake()
