@@ -69,7 +69,7 @@ def main() -> int:
     asked = parser.parse_args()
     with ThreadPoolExecutor(DAEMONS) as pool:
         running = [
-            pool.submit(listen, asked.wakes // DAEMONS, asked.kills // DAEMONS) for _ in range(DAEMONS)
+            pool.submit(listen, asked.wakes // DAEMONS + 3, asked.kills // DAEMONS) for _ in range(DAEMONS)
         ]
         results = [each.result() for each in running]
     print(HEADING)
