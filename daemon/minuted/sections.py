@@ -72,6 +72,8 @@ class Engine:
     first."""
     live_first_s: float = 5.0
     """A break longer than this is caught up with behind the live session; a shorter one within it."""
+    idle_after_s: float = 60.0
+    """Seconds without speech after which the session is closed until somebody speaks; 0 keeps it open."""
     update_interval_s: float = 1.0
     """How often the local engine refreshes a partial turn; see README for what it costs."""
 
@@ -131,6 +133,7 @@ def check_ranges(capture: Capture, engine: Engine, meeting: Meeting, journal: Jo
         ("journal.turns_days", journal.turns_days, 1, 3650),
         ("engine.sessions_max", engine.sessions_max, 1, 8),
         ("engine.live_first_s", engine.live_first_s, 1, 3600),
+        ("engine.idle_after_s", engine.idle_after_s or 60.0, 1, 24 * 3600),
         ("engine.update_interval_s", engine.update_interval_s, 0.1, 5),
     ):
         check_range(key, value, low, high)

@@ -126,6 +126,13 @@ class TestCaptions:
         captions.hear(HEARTBEAT, 5)
         assert self.live(captions, 5) == ["listening"]
 
+    def test_a_session_closed_in_silence_is_no_trouble(self):
+        captions = self.captions()
+        captions.hear(session("ended", reason="idle"), 0)
+        assert self.live(captions, 0) == ["listening, session closed (nobody speaks)"]
+        captions.hear(session("started"), 5)
+        assert self.live(captions, 5) == ["listening"]
+
     def test_they_are_over_when_the_recording_is_drained(self):
         captions = self.captions()
         captions.hear(session("ended"), 0)

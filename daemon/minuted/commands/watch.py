@@ -149,6 +149,8 @@ class Captions:
                 self._note = "paused: nothing is heard"
             case "ended" if self._note.startswith("paused"):
                 pass  # the session that the pause has ended
+            case "ended" if session.reason == "idle":
+                self._note = "listening, session closed (nobody speaks)"
             case "warning":
                 return [Text(f"! {reason}", "yellow dim")]
             case "configured" | "meeting-started" | "meeting-ended":

@@ -20,6 +20,7 @@ from minuted.transcription.intake import Intake
 from minuted.transcription.lane import UNANSWERED, Lane, levels_of, log_loss
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
+from minuted.transcription.pace import BURST_MS, WAKE_BURST_MS
 from minuted.transcription.pauses import cut_near
 from minuted.transcription.reconnect import (
     BEHIND_PER_MINUTE_MAX,
@@ -72,6 +73,8 @@ class Lanes:
         self.state: State = "idle"
         self.failure = ""
         self.reconnects = self.handovers = 0
+        self.is_resting = self.is_woken = False
+        """Nobody speaks: no live session is to be opened; somebody does again: one is wanted at once."""
         self.connect_at_s = self.behind_at_s = 0.0
         self._settings = settings
         self._minutes = minutes
@@ -110,7 +113,7 @@ class Lanes:
     def open(self, now_s: float) -> None:
         """Open the live session when there is something to hear, and one for what was missed."""
         unheard, live, behind = self._marks.live, self.live, self._marks.behind
-        idle = unheard is None or self._minutes.is_heard(unheard)
+        idle = self.is_resting or unheard is None or self._minutes.is_heard(unheard)
         sessions_max = self._sessions_max(now_s)
         in_order = sessions_max == 1 and bool(behind)
         if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
@@ -167,6 +170,13 @@ class Lanes:
         elif is_due:
             self._retire(live)  # there is no room for two: the next begins where this one ends
 
+    def rest(self) -> None:
+        """End the live session: nobody speaks."""
+        self.is_resting = True
+        self._drop_next()
+        if live := self.live:
+            live.terminate()
+
     def halt(self, reason: str) -> None:
         """Leave all sessions as they are: nothing they say can be stored."""
         for lane in self.all:
@@ -186,9 +196,7 @@ class Lanes:
 
     def finish(self) -> bool:
         """End the sessions once they have had all sound; True when all of it has been heard."""
-        if self._next is not None:
-            self._next.session.abandon()
-            self._forget(self._next)
+        self._drop_next()
         live, unheard = self.live, self._marks.live
         is_heard = unheard is None or self._minutes.is_heard(unheard)
         if live and live.turns and (is_heard or live.sent_before >= self._intake.sound_before):
@@ -233,7 +241,7 @@ class Lanes:
         self._minutes.hear_end(lane)
         self._forget(lane)
         if lane.is_live:
-            self._minutes.tell("ended", lane)
+            self._minutes.tell("ended", lane, reason="idle" if self.is_resting else "")
             self.state = "idle"
 
     def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
@@ -288,6 +296,7 @@ class Lanes:
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
             told=self._changing.told,
+            burst_ms=WAKE_BURST_MS if is_live and self.is_woken else BURST_MS,
         )
 
     def _find_service(self) -> Service:
@@ -307,7 +316,7 @@ class Lanes:
 
     def _become_live(self, lane: Lane) -> None:
         """Begin where the live range begins; after a long break, what was missed is left to another."""
-        self.state, self.failure = "live", ""
+        self.state, self.failure, self.is_woken = "live", "", False
         self._minutes.tell("started", lane, model=lane.model)
         unheard = self._marks.get(lane.range_id)
         if unheard and self._is_late(unheard.start, self._settings.engine.live_first_s):
@@ -356,6 +365,11 @@ class Lanes:
         """End a session whose part another one is to hear again, from the mark on."""
         lane.is_live, lane.is_muted = False, True
         lane.terminate()
+
+    def _drop_next(self) -> None:
+        if self._next is not None:
+            self._next.session.abandon()
+            self._forget(self._next)
 
     def _end_muted(self, sessions_max: int, now_s: float) -> bool:
         """Make room for the live session; False while one that nobody listens to names its speakers."""

@@ -16,6 +16,7 @@ from minuted.messages import FRAME_MS, Gap
 from minuted.runtime.kill_points import reached
 from minuted.transcription.clock import Stretch
 from minuted.transcription.holes import Hole, Losses
+from minuted.transcription.idle import Idle
 from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
@@ -73,6 +74,7 @@ class Minutes:
         self.counts = dict.fromkeys(("finals", "gaps", "words_known"), 0)
         self.losses = Losses()
         self.remarks = Remarks()
+        self.idle = Idle(settings.engine.idle_after_s, journal.state(self._key("idle")))
         self._room = settings.room
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
@@ -394,8 +396,13 @@ class Minutes:
         intake = self._intake.to_state()
         if next_number is not None:
             intake |= {"next_number": next_number, "has_ended": False}
-        meetings = {"meetings": self._meetings.to_state(), "cuts": self._meetings.cuts_ms}
-        return {self._key("marks"): self.marks.to_state(), **meetings, self._key("intake"): intake}
+        return {
+            self._key("marks"): self.marks.to_state(),
+            "meetings": self._meetings.to_state(),
+            "cuts": self._meetings.cuts_ms,
+            self._key("intake"): intake,
+            self._key("idle"): self.idle.to_state(),
+        }
 
     def _key(self, what: str) -> str:
         return state_key(what, self.channel)
