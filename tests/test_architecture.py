@@ -21,7 +21,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     # One home a library: what is to be changed with it stands in one place.
     "assemblyai": ("transcription/",),
     "dotenv": ("config.py",),
-    "httpx": ("sinks/",),
+    "httpx": ("sinks/", "tokens/minting.py"),
     "moonshine_voice": ("engine/",),
     "msgpack": ("messages.py",),
     "numpy": ("capture/", "engine/recogniser.py"),
@@ -30,8 +30,10 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "sounddevice": ("capture/microphone.py",),
     "soundfile": ("capture/",),
     "soxr": ("capture/",),
+    "starlette": ("tokens/server.py",),
     "structlog": ("",),
     "tenacity": ("transcription/reconnect.py", "delivery/runner.py"),
+    "uvicorn": ("tokens/server.py",),
     # The SDK's socket is opened by session.py itself: only so can its pings be set.
     "websockets": ("engine/", "transcription/session.py"),
     # The bus, and its doors to the network.
@@ -47,7 +49,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "options": (),
     "session_settings": ("options",),
     "addresses": ("options",),
-    "sections": ("options",),
+    "models": (),
+    "sections": ("addresses", "options"),
     "config": ("addresses", "options", "runtime.guard", "sections", "session_settings"),
     "doors": (),
     "bus": ("doors", "messages"),
@@ -57,7 +60,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "runtime": (),
     "journal": ("messages",),
     "capture": GROUND,
-    "transcription": (*GROUND, "keys"),
+    "tokens": ("addresses", "config", "options", "runtime"),
+    "transcription": (*GROUND, "keys", "models", "tokens.minting"),
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
@@ -68,7 +72,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
-        *("capture", "delivery.discovery", "transcription.trial"),
+        *("capture", "delivery.discovery", "models", "tokens", "transcription.trial"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

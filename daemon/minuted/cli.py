@@ -104,7 +104,7 @@ def _run(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _captions(log_path: Path, config: Path | None) -> Iterator[None]:
     """Keep the terminal for live captions, and send everything else to a log."""
-    from .config import KEY_NAME
+    from .config import HANDED_DOWN
     from .runtime import signals
 
     terminal = os.dup(2)
@@ -116,7 +116,7 @@ def _captions(log_path: Path, config: Path | None) -> Iterator[None]:
         [sys.executable, "-m", "minuted", "watch", "--until-end", *options],
         stdin=subprocess.DEVNULL,
         # Captions need no key.
-        env={name: value for name, value in os.environ.items() if name != KEY_NAME}
+        env={name: value for name, value in os.environ.items() if name not in HANDED_DOWN}
         | {signals.PARENT: str(os.getpid())},
         # Ctrl-C is not for the captions: the last words are still to come.
         start_new_session=True,
@@ -349,6 +349,13 @@ def _keys(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _token(arguments: argparse.Namespace) -> int:
+    from .commands import token
+
+    act = token.run if arguments.command == "token" else token.serve
+    return act(_settings(arguments), arguments)
+
+
 def _quiet_logs() -> None:
     """Leave standard output to the command."""
     from .runtime import logs
@@ -373,4 +380,6 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "resume": _resume,
     "dead-letters": _dead_letters,
     "keys": _keys,
+    "token": _token,
+    "token-server": _token,
 }

@@ -18,7 +18,19 @@ from dotenv import dotenv_values
 from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, check_tcp, check_url
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
 from minuted.runtime import guard
-from minuted.sections import Capture, Engine, Journal, Meeting, Publish, SinkTable, check_range, check_ranges
+from minuted.sections import (
+    Capture,
+    Cost,
+    Engine,
+    Journal,
+    Meeting,
+    Publish,
+    SinkTable,
+    TokenServer,
+    check_access,
+    check_range,
+    check_ranges,
+)
 from minuted.session_settings import StreamingSession, check_session
 
 # Read through here, wherever it is made.
@@ -27,6 +39,7 @@ __all__ = [
     "SOCKET_PATH_BYTES_MAX",
     "Capture",
     "ConfigError",
+    "Cost",
     "Engine",
     "Journal",
     "Meeting",
@@ -34,6 +47,7 @@ __all__ = [
     "Settings",
     "SinkTable",
     "StreamingSession",
+    "TokenServer",
     "build",
     "load",
     "parse",
@@ -47,6 +61,9 @@ KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 KEY_BYTES_MAX: Final = 4096
 KEY_FD_NAME: Final = "MINUTED_KEY_FD"
 """The environment's name for a descriptor that reads as the key: a supervisor's way to hand it down."""
+TOKEN_SECRET_NAME: Final = "MINUTED_TOKEN_SECRET"  # noqa: S105  # its name
+HANDED_DOWN: Final = {KEY_NAME: KEY_FD_NAME, TOKEN_SECRET_NAME: "MINUTED_TOKEN_SECRET_FD"}
+"""The secrets in the environment, and the names of the descriptors that read as they."""
 SERVICE_NAME: Final = "MINUTED_SERVICE"
 """The environment's name for the service a supervisor has decided on: its children see no key."""
 ACCEPTED_NAME: Final = "MINUTED_ACCEPTED"
@@ -84,6 +101,8 @@ class Settings:
     meeting: Meeting = field(default_factory=Meeting)
     journal: Journal = field(default_factory=Journal)
     publish: Publish = field(default_factory=Publish)
+    cost: Cost = field(default_factory=Cost)
+    token_server: TokenServer = field(default_factory=TokenServer)
     sinks: dict[str, SinkTable] = field(default_factory=dict)
     path: Path | None = None
 
@@ -116,7 +135,7 @@ class Settings:
     def service(self) -> Literal["assemblyai", "local"]:
         """What `engine.service` is or defaults to."""
         decided = self.engine.service or os.environ.get(SERVICE_NAME)
-        if decided == "assemblyai" or (decided != "local" and self.api_key()):
+        if decided == "assemblyai" or (decided != "local" and (self.takes_tokens or self.api_key())):
             return "assemblyai"
         return "local"
 
@@ -129,16 +148,31 @@ class Settings:
 
     def api_key(self) -> str:
         """Give the service's key, or "" where there is none: a credential, the environment, a .env file."""
-        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent", "assemblyai.key")
-        if key := _read(credential, lambda file: file.read_text(encoding="utf-8")):
-            return key
-        handed = os.environ.get(KEY_FD_NAME, "")
-        given = os.pread(int(handed), KEY_BYTES_MAX, 0).decode() if handed else os.environ.get(KEY_NAME, "")
-        if key := _checked(given, KEY_NAME):
-            return key
+        return self._secret("assemblyai.key", KEY_NAME)
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether sessions are opened by temporary tokens that others mint, and not by the key."""
+        return bool(self.engine.token_url or self.engine.token_command)
+
+    def token_secret(self) -> str:
+        """Give the secret for `engine.token_url`, or "" where there is none."""
+        if file := self.engine.token_secret_file:
+            return _read(file, lambda file: file.read_text(encoding="utf-8"))
+        return self._secret("token.secret", TOKEN_SECRET_NAME)
+
+    def _secret(self, credential: str, name: str) -> str:
+        """Look for a secret in a credential, in the environment, in the .env files."""
+        file = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent", credential)
+        if secret := _read(file, lambda file: file.read_text(encoding="utf-8")):
+            return secret
+        handed = os.environ.get(HANDED_DOWN[name], "")
+        given = os.pread(int(handed), KEY_BYTES_MAX, 0).decode() if handed else os.environ.get(name, "")
+        if secret := _checked(given, name):
+            return secret
         for file in self.key_files:
-            if key := _read(file, lambda file: dotenv_values(file).get(KEY_NAME) or ""):
-                return key
+            if secret := _read(file, lambda file: dotenv_values(file).get(name) or ""):
+                return secret
         return ""
 
     @property
@@ -259,12 +293,21 @@ def validate(settings: Settings) -> None:
         check_url(settings.engine.url, local=settings.engine.service == "local")
     check_range("stop_timeout_s", settings.stop_timeout_s, 1, 3600)
     check_ranges(settings.capture, settings.engine, settings.meeting, settings.journal)
+    check_access(settings.engine, settings.cost, settings.token_server)
     check_session(settings.session)
 
 
 def require_credentials(settings: Settings) -> None:
-    """Raise ConfigError where the service needs a key and none is found."""
-    if settings.service == "assemblyai" and not settings.api_key():
+    """Raise ConfigError where the service needs a key, or a token server a secret, and none is found."""
+    if settings.service != "assemblyai" or settings.engine.token_command:
+        return
+    if settings.engine.token_url:
+        if not settings.token_secret():
+            raise ConfigError(
+                f"no secret for engine.token_url: put it into {TOKEN_SECRET_NAME}, a .env file, "
+                "the credential token.secret or the file engine.token_secret_file"
+            )
+    elif not settings.api_key():
         raise ConfigError(
             f"no AssemblyAI key: put it into {KEY_NAME}, a .env file or the credential assemblyai.key, "
             'or set [engine] service = "local"'
@@ -281,6 +324,8 @@ _RENAMED: Final = {
     "session.llm_gateway": "is not offered: the answers have no place in the record",
     "engine.key": "does not belong in this file: see README, the key",
     "engine.api_key": "does not belong in this file: see README, the key",
+    "engine.token": "does not belong in this file: see README, tokens",
+    "engine.token_secret": "does not belong in this file: name the file in engine.token_secret_file",
 }
 
 

@@ -111,7 +111,8 @@ class Session(Message):
     topic: ClassVar[str] = "session"
     type: Literal["session"] = "session"
     event: str
-    """started, ended, retrying, refused, warning, paused, resumed, halted (the disk is full), or drained."""
+    """started, ended, retrying, refused, warning, paused, resumed, halted (the disk is full), limit (the
+    day's money is spent), or drained."""
     room: str
     at_ms: int
     session_id: str = ""

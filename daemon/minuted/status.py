@@ -15,6 +15,8 @@ _DETAILS: Final = (
     ("source", "{}"),
     ("level_dbfs", "{:.0f} dBFS"),
     ("model", "model {}"),
+    ("spent", "{}"),
+    ("warning", "{}"),
     ("backlog_s", "{:.1f} s behind"),
     ("behind_s", "{:.1f} s to catch up with"),
     ("last_seq", "last turn {}"),

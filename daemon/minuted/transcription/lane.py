@@ -2,13 +2,16 @@
 
 import time
 from collections import deque
-from typing import Final
+from typing import Any, Final
+
+import structlog
 
 from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.intake import Frames
 from minuted.transcription.pace import LEAD_MS_MAX, Pace
 from minuted.transcription.pauses import Level, is_loud, level_of
+from minuted.transcription.reconnect import Failure, Verdict
 from minuted.transcription.session import QUEUED_MS_MAX, Session
 from minuted.transcription.turns import Turns
 
@@ -29,6 +32,8 @@ It tells of a turn in every pause of 100 ms, and at the latest each 3 s; not eve
 """
 SESSION_S_MAX: Final = 3 * 3600.0
 """How long the service lets a session be. A clock that is wrong makes nonsense of what it tells."""
+
+log = structlog.get_logger(__name__)
 
 
 class Lane:
@@ -150,3 +155,28 @@ class Lane:
     def close(self) -> None:
         """Let go of the sound."""
         self._frames.close()
+
+
+def levels_of(frames: Frames, end: int) -> list[Level]:
+    """Give the levels of all frames up to `end`, and let go of the frames."""
+    levels = []
+    while (frame := frames.peek()) and frame.number < end:
+        levels.append(level_of(frame.number, frame.pcm))
+        frames.advance()
+    frames.close()
+    return levels
+
+
+def log_loss(lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:
+    """Say why a session is over that was not asked to end."""
+    details: dict[str, Any] = {
+        "reason": failure.text,
+        "code": failure.code,
+        "phase": failure.phase,
+        "is_live": lane.is_live,
+        "retry_in_s": round(wait_s, 2),
+    }
+    if verdict is Verdict.FATAL:
+        log.error("session_refused", **details)
+    else:
+        log.warning("session_lost", **details)

@@ -3,20 +3,22 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 from assemblyai.streaming.v3 import BeginEvent, HeartbeatEvent, TerminationEvent, TurnEvent
 
+from minuted import models
 from minuted.config import ConfigError, Settings
-from minuted.control import status_of
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
+from minuted.transcription.access import Access
+from minuted.transcription.cost import Meter, SpentError
 from minuted.transcription.intake import Intake
-from minuted.transcription.lane import UNANSWERED, Lane
+from minuted.transcription.lane import UNANSWERED, Lane, levels_of, log_loss
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
-from minuted.transcription.pauses import cut_near, level_of
+from minuted.transcription.pauses import cut_near
 from minuted.transcription.reconnect import (
     BEHIND_PER_MINUTE_MAX,
     SESSIONS_PER_MINUTE_MAX,
@@ -26,7 +28,7 @@ from minuted.transcription.reconnect import (
     judge,
 )
 from minuted.transcription.seam import may_come_again
-from minuted.transcription.session import Event, Service, Session, parameters_of
+from minuted.transcription.session import Event, Session, parameters_of
 from minuted.transcription.turns import Turns
 
 CUT_SEARCH_FRAMES: Final = 200
@@ -43,7 +45,7 @@ UNREADABLE: Final = "malformed Turn"
 UNANSWERED_MAX: Final = 2
 """Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
 
-State = Literal["idle", "connecting", "live", "retrying", "refused", "halted"]
+State = Literal["idle", "connecting", "live", "retrying", "refused", "halted", "limit"]
 
 log = structlog.get_logger(__name__)
 
@@ -56,16 +58,23 @@ class Lanes:
     """
 
     def __init__(
-        self, settings: Settings, minutes: Minutes, intake: Intake, post: Callable[[Session, Event], None]
+        self,
+        settings: Settings,
+        minutes: Minutes,
+        intake: Intake,
+        meter: Meter,
+        post: Callable[[Session, Event], None],
     ) -> None:
         self.state: State = "idle"
-        self.failure = ""
+        self.failure = self.warning = ""
         self.reconnects = self.handovers = 0
         self.connect_at_s = self.behind_at_s = 0.0
         self._settings = settings
         self._minutes = minutes
         self._intake = intake
+        self._meter = meter
         self._post = post
+        self._access = Access(settings)
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
         """Opened ahead, to take over before the live session expires."""
@@ -97,6 +106,8 @@ class Lanes:
 
     def open(self, now_s: float) -> None:
         """Open the live session when there is something to hear, and one for what was missed."""
+        if self._is_spent():
+            return
         unheard, live, behind = self._marks.live, self.live, self._marks.behind
         idle = unheard is None or self._minutes.is_heard(unheard)
         sessions_max = self._sessions_max(now_s)
@@ -157,16 +168,14 @@ class Lanes:
     def halt(self, reason: str) -> None:
         """Leave all sessions as they are: nothing they say can be stored."""
         for lane in self.all:
-            lane.session.abandon()
-            self._forget(lane)
+            self._drop(lane)
         self.state, self.failure = "halted", reason
 
     def leave(self) -> bool:
         """End all sessions, leaving what they had to say to the next process; True once they are over."""
         for lane in self.all:
             if lane.turns is None or lane is self._next:
-                lane.session.abandon()
-                self._forget(lane)
+                self._drop(lane)
             elif not lane.is_terminating:
                 self._retire(lane)
         return not self._lanes
@@ -174,8 +183,7 @@ class Lanes:
     def finish(self) -> bool:
         """End the sessions once they have had all sound; True when all of it has been heard."""
         if self._next is not None:
-            self._next.session.abandon()
-            self._forget(self._next)
+            self._drop(self._next)
         live, unheard = self.live, self._marks.live
         is_heard = unheard is None or self._minutes.is_heard(unheard)
         if live and live.turns and (is_heard or live.sent_before >= self._intake.sound_before):
@@ -206,9 +214,11 @@ class Lanes:
             expires_at=str(event.expires_at),
         )
         asked = self._settings.session.speech_model
-        if self._settings.service != "local" and model and model != asked:
+        self.warning = ""
+        if self._settings.service != "local" and models.differs(asked, model):
+            self.warning = f"asked for the model {asked}, got {model}"
             log.warning("model_differs", asked=asked, given=model)
-            self._minutes.tell("warning", lane, reason=f"asked for the model {asked}, got {model}")
+            self._minutes.tell("warning", lane, reason=self.warning)
         if lane.is_live and lane is not self._next:
             self._become_live(lane)
 
@@ -224,6 +234,7 @@ class Lanes:
     def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
         """The session broke. Raises ConfigError where a recording's session is refused for good."""
         verdict = judge(failure)
+        self._access.lost(lane.session, failure)
         self._forget(lane)
         if lane.is_muted:
             return
@@ -238,7 +249,7 @@ class Lanes:
             failure, now_s, lasted_s=lasted_s
         )
         self.reconnects += 1
-        self._log_loss(lane, failure, verdict, wait_s)
+        log_loss(lane, failure, verdict, wait_s)
         if verdict is Verdict.BUSY:
             self._make_room(lane, now_s)
         if not lane.is_live:
@@ -263,8 +274,9 @@ class Lanes:
     def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
         asked = self._settings.session
         session = Session(
-            self._find_service, parameters_of(asked, local=self._settings.service == "local"), self._post
+            self._access, parameters_of(asked, local=self._settings.service == "local"), self._post
         )
+        self._meter.watch(session)
         return Lane(
             unheard.id,
             session,
@@ -275,15 +287,26 @@ class Lanes:
             must_answer=self._unanswered < UNANSWERED_MAX,
         )
 
-    def _find_service(self) -> Service:
-        """Say where to connect to and as whom; called on the session's own thread, may wait."""
-        settings = self._settings
-        if settings.service == "local":
-            url = settings.engine.url or str((status_of(settings, "engine") or {}).get("url", ""))
-            if not url:
-                raise ConnectionRefusedError("the local engine is not up yet")
-            return Service(url, settings.engine_key() or "local")
-        return Service(settings.service_url.rstrip("/"), settings.api_key())
+    def _is_spent(self) -> bool:
+        """Whether today's money is spent; then every session is ended, and none is opened.
+
+        Raises SpentError where a recording is played: nobody waits until tomorrow.
+        """
+        if not self._meter.is_spent:
+            if self.state == "limit":
+                self.state, self.failure = "idle", ""
+            return False
+        self.state, self.failure = "limit", self._meter.reason
+        if self._meter.announce():
+            self._minutes.tell("limit", reason=self.failure)
+        for lane in self.all:
+            if lane.turns is None or lane is self._next:
+                self._drop(lane)
+            else:
+                lane.terminate()
+        if not self._lanes and self._intake.is_recording:
+            raise SpentError(self.failure)
+        return True
 
     def _remember(self, lane: Lane) -> None:
         """Tell a session that has not been sent anything yet what was committed before its sound."""
@@ -320,12 +343,7 @@ class Lanes:
     def _split(self, start: int) -> Range:
         """Cut the live range in a pause of late, behind `start`; give what is live from now on."""
         newest = self._intake.next_number
-        frames = self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES))
-        levels = []
-        while (frame := frames.peek()) and frame.number < newest:
-            levels.append(level_of(frame.number, frame.pcm))
-            frames.advance()
-        frames.close()
+        levels = levels_of(self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES)), newest)
         cut = max(start, cut_near(levels) if levels else newest)
         log.warning("catching_up_behind", behind_s=(cut - start) * FRAME_MS / 1000)
         return self._minutes.split(cut)
@@ -351,8 +369,7 @@ class Lanes:
         """Where there is no room for the live session, do not wait for the end of one that nobody needs."""
         for lane in [lane for lane in self._lanes if lane.is_muted]:
             if len(self.all) >= sessions_max:
-                lane.session.abandon()
-                self._forget(lane)
+                self._drop(lane)
 
     def _make_room(self, refused: Lane, now_s: float) -> None:
         """The service has too many sessions open: live goes first, and for a while there is one."""
@@ -366,18 +383,10 @@ class Lanes:
             self._busy, self._alone_until_s = 0, now_s + ALONE_S
             log.warning("one_session_at_a_time", for_s=ALONE_S)
 
-    def _log_loss(self, lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:
-        details: dict[str, Any] = {
-            "reason": failure.text,
-            "code": failure.code,
-            "phase": failure.phase,
-            "is_live": lane.is_live,
-            "retry_in_s": round(wait_s, 2),
-        }
-        if verdict is Verdict.FATAL:
-            log.error("session_refused", **details)
-        else:
-            log.warning("session_lost", **details)
+    def _drop(self, lane: Lane) -> None:
+        """Leave a session as it is."""
+        lane.session.abandon()
+        self._forget(lane)
 
     def _forget(self, lane: Lane) -> None:
         lane.close()

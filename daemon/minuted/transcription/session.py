@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,10 +26,12 @@ from assemblyai.streaming.v3 import (
 )
 from assemblyai.streaming.v3.models import ErrorEvent
 from pydantic import ValidationError
+from websockets.protocol import State
 from websockets.sync.client import connect
 
 from minuted.config import LOOPBACK, StreamingSession
 from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ
+from minuted.tokens.minting import NoTokenError
 from minuted.transcription.reconnect import Failure
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -98,7 +100,10 @@ class Service:
     """Where to open a session, and as whom."""
 
     url: str
-    key: str
+    key: str = field(repr=False)
+    """Or a temporary token: the SDK and the service take both in the same place."""
+    token_until_s: float = 0.0
+    """For how long the token opens a session, `monotonic` seconds; 0: it is a key."""
 
 
 class Session:
@@ -118,7 +123,11 @@ class Session:
         """When it began to connect; `monotonic` seconds."""
         self.last_heard_s = self.started_s
         """When the service last said anything."""
+        self.opened_s: float | None = None
+        """When the upgrade was answered: from here on it is paid for."""
         self.is_over = False
+        self.service: Service | None = None
+        self._socket: Any = None
         self._is_terminating = False
         self._find_service = find_service
         self._parameters = parameters
@@ -127,7 +136,20 @@ class Session:
         self._phase: Any = "connecting"
         self._key = ""
         self._lock = threading.Lock()
-        threading.Thread(target=self._open, name="connect", daemon=True).start()
+        self._connecting = threading.Thread(target=self._open, name="connect", daemon=True)
+        self._connecting.start()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its socket is closed, or never was open, and never will be."""
+        return not self._connecting.is_alive() and (
+            self._socket is None or self._socket.state is State.CLOSED
+        )
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether it was closed without the service having said so: it may not know, and count on."""
+        return self._socket is not None and self._socket.close_code == 1006
 
     @property
     def queued_ms(self) -> int:
@@ -175,7 +197,7 @@ class Session:
 
     def _open(self) -> None:
         try:
-            service = self._find_service()
+            service = self.service = self._find_service()
             self._key = service.key
             client = _Client(
                 StreamingClientOptions(
@@ -191,17 +213,23 @@ class Session:
             # Events come before connect() returns, and are answered.
             self._client = client
             client.connect(self._parameters)
+        except NoTokenError as error:
+            phase: Any = "connecting" if error.is_away else "minting"
+            self._close(Failure(str(error), error.status, phase))
+            return
         except Exception as error:
             # Name resolution, TLS set-up and the like may raise past the SDK's own handling.
             self._close(Failure(f"{type(error).__name__}: {error}", phase="connecting"))
             return
         if client._websocket is None:  # noqa: SLF001  # refused: the Error handler has said why
             return
+        self._socket, self.opened_s = client._websocket, time.monotonic()  # noqa: SLF001
         with self._lock:
             if self._phase == "connecting":
                 self._phase, self.last_heard_s = "opening", time.monotonic()
         if self.is_over:
-            self._disconnect()
+            client.disconnect()  # it was abandoned meanwhile: an open socket would be paid for
+            self._client = None
         else:
             self._post(self, Opened())
 

@@ -22,6 +22,7 @@ from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
 from minuted.messages import FRAME_MS
 from minuted.runtime import pulse
+from minuted.transcription.cost import Meter
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
@@ -53,7 +54,8 @@ class Transcriber:
         self._publisher = publisher
         self._intake = intake
         self._minutes = Minutes(settings, publisher, intake)
-        self._lanes = Lanes(settings, self._minutes, intake, self._post)
+        self._meter = Meter(settings, publisher.journal)
+        self._lanes = Lanes(settings, self._minutes, intake, self._meter, self._post)
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
         self._wakeup = Wakeup()
         self._poller = Poller(frames, publisher.turns, publisher.replay, self._wakeup)
@@ -103,6 +105,8 @@ class Transcriber:
             "sessions": sum(lane.turns is not None for lane in lanes.all),
             "model": live.model if live else "",
             "reason": lanes.failure,
+            "warning": lanes.warning,
+            **self._meter.status(),
             "retry_in_s": round(max(0.0, lanes.connect_at_s - now_s), 1) if live is None else 0.0,
             "reconnects": lanes.reconnects,
             "handovers": lanes.handovers,
@@ -139,11 +143,20 @@ class Transcriber:
     # The loop.
 
     def run(self, stop: threading.Event) -> bool:
+        """Work, as `_run` says, and leave the account in order."""
+        try:
+            return self._run(stop)
+        finally:
+            self._meter.tick(time.monotonic())
+            self._meter.store(time.monotonic())
+
+    def _run(self, stop: threading.Event) -> bool:
         """Work until `stop` is set and everything is drained; False when that took too long.
 
         After `stop_timeout_s` it is given up; at once, when a supervisor has asked for it in vain before.
         Asked to leave, it does not drain.
-        Raises ConfigError when the service refuses a recording's key or parameters for good, and
+        Raises ConfigError when the service refuses a recording's key or parameters for good, SpentError
+        when the day's limit is reached while a recording is played, and
         OSError or sqlite3.Error when a journal cannot be read or written.
         """
         give_up_s = leave_s = float("inf")
@@ -188,6 +201,7 @@ class Transcriber:
                 self._minutes.tell("halted", reason=str(error))
             self._halted_at_s = now_s
         now_ms = time.time_ns() // 1_000_000
+        self._meter.tick(now_s)
         self._publisher.tick(now_s, now_ms)
         self._retention.tick(now_s, now_ms)
 

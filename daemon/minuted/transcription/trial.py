@@ -7,11 +7,11 @@ from typing import Any, Final
 from assemblyai.streaming.v3 import BeginEvent, TerminationEvent
 
 from minuted.config import Settings
+from minuted.transcription.access import Access
 from minuted.transcription.session import (
     BEGIN_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
     Closed,
-    Service,
     Session,
     parameters_of,
 )
@@ -26,7 +26,7 @@ def try_out(settings: Settings) -> str:
     """Give the model a session is answered by. Raises ConnectionError with the reason when it is refused."""
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     session = Session(
-        lambda: Service(settings.service_url.rstrip("/"), settings.api_key()),
+        Access(settings),
         parameters_of(settings.session, local=False),
         lambda _, event: events.put(event),
     )
@@ -37,7 +37,7 @@ def try_out(settings: Settings) -> str:
     finally:
         session.abandon()
     configuration = getattr(begun, "configuration", None)
-    return str(getattr(configuration, "speech_model", None) or settings.session.speech_model)
+    return str(getattr(configuration, "model", None) or settings.session.speech_model)
 
 
 def _wait_for(kind: type, session: Session, events: "queue.SimpleQueue[Any]", timeout_s: float) -> Any:
