@@ -55,13 +55,13 @@ class Ledger:
 class Meter:
     """Watches the sessions' sockets. Used from the loop's thread; `status` from any."""
 
-    def __init__(self, settings: Settings, journal: TurnJournal, today: str | None = None) -> None:
+    def __init__(self, settings: Settings, journal: TurnJournal) -> None:
         state = journal.state("cost") or {}
         self.ledger = Ledger(state.get("days"))
         self._cost = settings.cost
         self._is_paid = settings.service == "assemblyai"
         self._journal = journal
-        self._day = today or time.strftime("%Y-%m-%d")
+        self._day = local_day()
         self._open: dict[Session, float] = {}
         """Sessions whose sockets may be open, and until when each is counted; `monotonic` seconds."""
         self._stored_s = float("-inf")
@@ -76,9 +76,9 @@ class Meter:
         if self._is_paid:
             self._open[session] = 0.0
 
-    def tick(self, now_s: float, day: str | None = None) -> None:
+    def tick(self, now_s: float) -> None:
         """Count what has passed, to the day it is; write it down now and then, and when something changes."""
-        self._day = day or time.strftime("%Y-%m-%d")
+        self._day = local_day()
         changed = False
         for session, counted_s in list(self._open.items()):
             is_closed, opened_s = session.is_closed, session.opened_s
@@ -146,6 +146,10 @@ class Meter:
 
     def _price(self, session_s: float) -> float:
         return session_s / 3600 * self._cost.per_hour if self._is_paid else 0.0
+
+
+def local_day() -> str:
+    return time.strftime("%Y-%m-%d")
 
 
 def _hours(seconds: float) -> str:

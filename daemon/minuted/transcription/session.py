@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import assemblyai.streaming.v3.client as sdk_client
 import structlog
@@ -58,11 +59,23 @@ def _connect_watchfully(uri: str, **kwargs: Any) -> Any:
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,
         close_timeout=1,
-        # The usual proxy variables are honoured, but not on the way to this very machine.
-        proxy=None if urlsplit(uri).hostname in LOOPBACK else True,
+        proxy=_proxy_for(uri),
         **_UNMANAGED,
         **kwargs,
     )
+
+
+def _proxy_for(uri: str) -> str | Literal[True] | None:
+    """Honour the usual proxy variables, but not on the way to this very machine."""
+    parts = urlsplit(uri)
+    if parts.hostname in LOOPBACK:
+        return None
+    proxies = getproxies()
+    if {"ws", "wss", "socks", "https", "http"} & proxies.keys() or proxy_bypass(
+        parts.netloc.rpartition("@")[2]
+    ):
+        return True
+    return proxies.get("all", True)  # the one variable that websockets does not look at
 
 
 # The SDK offers no option for this; it keeps the function in one attribute for its own tests to patch.
