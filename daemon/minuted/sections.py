@@ -154,7 +154,7 @@ def check_access(engine: Engine, cost: Cost, token_server: TokenServer) -> None:
     if (token_server.certificate is None) != (token_server.private_key is None):
         raise ConfigError("token_server.certificate and token_server.private_key need each other")
     for key, value, low, high in (
-        ("cost.per_hour", cost.per_hour, 0, 1000),
+        ("cost.per_hour", cost.per_hour, 0, 10_000),
         ("cost.daily_limit", cost.daily_limit, 0, 1_000_000),
         ("token_server.expires_s", token_server.expires_s, 1, 600),
         ("token_server.session_s_max", token_server.session_s_max, 60, 10_800),

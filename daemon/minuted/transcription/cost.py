@@ -97,7 +97,7 @@ class Meter:
     def store(self, now_s: float) -> None:
         """Write it down; where there is no room it stays in memory until there is."""
         self._stored_s = now_s
-        is_open = sum(session.opened_s is not None for session in self._open)
+        is_open = sum(session.opened_s is not None and not session.has_ended for session in self._open)
         state = {"days": self.ledger.to_state(), "open": is_open}
         if state != self._stored:
             with suppress(TurnJournalFullError):
@@ -139,8 +139,8 @@ class Meter:
 
     def _spent(self, day_s: float, month_s: float, cut: int) -> str:
         """Say it in one line."""
-        shown = [f"{_hours(day_s)} (${self._price(day_s):.2f}) today"]
-        shown += [f"{_hours(month_s)} (${self._price(month_s):.2f}) this month"] if month_s > day_s else []
+        shown = [f"{_time(day_s)} (${self._price(day_s):.2f}) today"]
+        shown += [f"{_time(month_s)} (${self._price(month_s):.2f}) this month"] if month_s > day_s else []
         shown += [f"{cut} cut off today, which may cost up to 3 h each"] if cut else []
         return " and ".join(shown[:2]) + "".join(f", {more}" for more in shown[2:]) if month_s else ""
 
@@ -152,6 +152,8 @@ def local_day() -> str:
     return time.strftime("%Y-%m-%d")
 
 
-def _hours(seconds: float) -> str:
+def _time(seconds: float) -> str:
     minutes = int(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min" if minutes else f"{int(seconds)} s"
     return f"{minutes // 60}:{minutes % 60:02d} h"

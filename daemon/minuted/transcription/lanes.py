@@ -172,7 +172,7 @@ class Lanes:
         self.state, self.failure = "halted", reason
 
     def leave(self) -> bool:
-        """End all sessions, leaving what they had to say to the next process; True once they are over."""
+        """End all sessions, leaving what they had to say to those that come; True once they are over."""
         for lane in self.all:
             if lane.turns is None or lane is self._next:
                 self._drop(lane)
@@ -299,12 +299,7 @@ class Lanes:
         self.state, self.failure = "limit", self._meter.reason
         if self._meter.announce():
             self._minutes.tell("limit", reason=self.failure)
-        for lane in self.all:
-            if lane.turns is None or lane is self._next:
-                self._drop(lane)
-            else:
-                lane.terminate()
-        if not self._lanes and self._intake.is_recording:
+        if self.leave() and self._intake.is_recording:
             raise SpentError(self.failure)
         return True
 

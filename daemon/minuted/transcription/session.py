@@ -139,6 +139,8 @@ class Session:
         self.opened_s: float | None = None
         """When the upgrade was answered: from here on it is paid for."""
         self.is_over = False
+        self.has_ended = False
+        """The service has said so itself."""
         self.service: Service | None = None
         self._socket: Any = None
         self._is_terminating = False
@@ -162,7 +164,7 @@ class Session:
     @property
     def was_cut(self) -> bool:
         """Whether it was closed without the service having said so: it may not know, and count on."""
-        return self._socket is not None and self._socket.close_code == 1006
+        return not self.has_ended and self._socket is not None and self._socket.close_code == 1006
 
     @property
     def queued_ms(self) -> int:
@@ -264,7 +266,7 @@ class Session:
             if not self._is_terminating:
                 self._close(Failure("ended without having been asked to", 1000, self._phase))
                 return
-            self.is_over = True
+            self.is_over = self.has_ended = True
         self._post(self, event)
 
     def _close(self, failure: Failure) -> None:
