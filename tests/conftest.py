@@ -13,7 +13,7 @@ import pytest
 import structlog
 from hypothesis import settings as hypothesis_settings
 
-from minuted.config import KEY_NAME, SERVICE_NAME, Settings, parse
+from minuted.config import KEY_NAME, SERVICE_NAME, TOKEN_SECRET_NAME, Settings, parse
 
 MARK = "MINUTED_TESTS"
 """In the environment of every process these tests start, however deep: this run's process id."""
@@ -51,7 +51,7 @@ def make_settings(runtime_dir: Path) -> SettingsFactory:
 @pytest.fixture
 def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nowhere to find a key: a clean environment and an empty working directory, which is given."""
-    for name in (KEY_NAME, SERVICE_NAME, "CREDENTIALS_DIRECTORY", "MINUTED_ENGINE_KEY"):
+    for name in (KEY_NAME, TOKEN_SECRET_NAME, SERVICE_NAME, "CREDENTIALS_DIRECTORY", "MINUTED_ENGINE_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
