@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from minuted.config import Settings
 from minuted.messages import Session as SessionEvent
+from minuted.status import details
 from minuted.tokens import clients
 from minuted.tokens.minting import NoTokenError, Token, mint
 from minuted.transcription.access import NEAR_S, Access
@@ -325,3 +326,31 @@ def test_a_session_abandoned_while_it_connects_is_closed_all_the_same() -> None:
     for thread in threading.enumerate():
         if thread.name in ("abandon", "connect"):
             thread.join(20)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "warned"),
+    [
+        ("u3-rt-pro", "universal-3-5-pro", True),
+        ("universal-3-6", "universal-3-6-pro", False),
+        ("u3-rt-pro", None, False),
+    ],
+)
+def test_a_session_of_another_model_is_a_warning_with_tokens_too(
+    make_room: Callable, make_server: Callable, asked: str, given: str | None, warned: bool
+) -> None:
+    """The words are worth less, or the bill more; a service that does not name its model is believed."""
+    script = [Fault(name="wrong_model", text=given)] if given else []
+    with Service(script, keys=(KEY,), configuration=given is not None) as service:
+        server = make_server(lambda *terms: mint(service.url, KEY, *terms))
+        room = make_room(service, f'{by_url(server)}[session]\nspeech_model = "{asked}"\n')
+        room.play(SHORT, paced=True)
+        room.wait_for(lambda: "started" in room.session_events)
+        status = room.transcriber.status()
+        room.end()
+
+    said = f"asked for the model {asked}, got {given}"
+    assert [event.reason for event in events(room, "warning")] == [said] * warned
+    assert status["warning"] == (said if warned else "")
+    assert (said in details(status)) is warned
+    assert status["model"] == (given or "")

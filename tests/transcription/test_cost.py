@@ -19,7 +19,7 @@ from simulator.coded import compose
 from simulator.proxy import Proxy
 
 SHORT = compose(1, first_number=50, words=(2, 2), tail_ms=500)
-RECORDING = compose(2, words=(3, 3), tail_ms=1000)
+RECORDING = compose(1, words=(5, 5), tail_ms=800)
 SLACK_S = 2.0
 """What a busy machine may lie between a socket's end there and here."""
 
@@ -246,7 +246,7 @@ def test_a_dead_link_is_counted_until_it_is_given_up_and_told(make_room: Callabl
     assert room.words == texts(SHORT)
 
 
-LIMITED = "[cost]\nper_hour = 3600\ndaily_limit = 2\n"
+LIMITED = "[cost]\nper_hour = 3600\ndaily_limit = 1\n"
 
 
 def test_at_the_limit_the_session_ends_and_what_is_said_waits(
@@ -266,13 +266,13 @@ def test_at_the_limit_the_session_ends_and_what_is_said_waits(
         assert service.sessions[0].close_code == 1000
         room.stop()
         assert room.drained is False
-        richer = make_room(service, LIMITED.replace("daily_limit = 2", "daily_limit = 0"))
+        richer = make_room(service, LIMITED.replace("daily_limit = 1", "daily_limit = 0"))
         richer.end()
 
     (told,) = [each for each in room.messages if isinstance(each, SessionEvent) and each.event == "limit"]
-    assert told.reason.startswith("the daily limit of $2.00 is reached")
+    assert told.reason.startswith("the daily limit of $1.00 is reached")
     assert (status["state"], status["reason"]) == ("limit", told.reason)
-    assert status["cost_today"] >= 2
+    assert status["cost_today"] >= 1
     line = summary("boardroom", "running", {"capture": {"state": "hearing"}, "transcription": status}, 0)
     assert "daily limit reached" in line
     assert room.words + richer.words == texts(RECORDING) + texts(SHORT)
@@ -286,8 +286,8 @@ def test_on_the_next_day_it_goes_on_by_itself(make_room: Callable, monkeypatch: 
         room.play(RECORDING, in_real_time=True)
         room.wait_for(lambda: "limit" in room.session_events and not room.transcriber._lanes.all)
         assert room.session_events.count("started") == 1
-        # Days of a second: two dollars last longer.
-        monkeypatch.setattr(cost, "local_day", lambda: f"day {int(time.monotonic())}")
+        # Days so short that no limit is reached.
+        monkeypatch.setattr(cost, "local_day", lambda: f"day {int(time.monotonic() * 4)}")
         room.wait_for(lambda: len(room.words) == len(texts(RECORDING)))
         room.close()
 
@@ -298,7 +298,7 @@ def test_a_recording_does_not_wait_for_tomorrow(make_room: Callable) -> None:
     """Somebody waits for its text, and has to be told."""
     with Service() as service:
         room = make_room(service, LIMITED)
-        with pytest.raises(SpentError, match=r"the daily limit of \$2.00 is reached"):
+        with pytest.raises(SpentError, match=r"the daily limit of \$1.00 is reached"):
             room.play(RECORDING, source="talk.wav", in_real_time=True)
 
     assert service.sessions[0].close_code == 1000

@@ -145,6 +145,18 @@ def test_a_proxy_that_refuses_is_named_as_such(
         mint(settings.service_url, KEY, 60)
 
 
+def test_a_socks_proxy_asks_for_the_library_it_needs(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not among ours; the README names it."""
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
+    settings = make_settings()
+    with pytest.raises(ConnectionError, match="python-socks"):
+        try_out(settings)
+    with pytest.raises(NoTokenError, match="socksio"):
+        mint(settings.service_url, KEY, 60)
+
+
 @pytest.mark.parametrize(
     ("uri", "variables", "proxy"),
     [

@@ -149,7 +149,9 @@ def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[
         # A proxy that refuses is an answer; whoever does not answer is tried again soon.
         is_away = not isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol)
         raise NoTokenError(f"{where}: {_reason(error)}", is_away=is_away) from None
-    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
+    except ImportError as error:  # a SOCKS proxy needs one more library
+        raise NoTokenError(f"{where}: {error}") from None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise NoTokenError(f"{where}: {type(error).__name__}") from None
     try:
         told = json.loads(content)
