@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+import zmq
 from hypothesis import settings as hypothesis_settings
 
 from minuted.config import KEY_NAME, SERVICE_NAME, TOKEN_SECRET_NAME, Settings, parse
@@ -46,6 +47,27 @@ def make_settings(runtime_dir: Path) -> SettingsFactory:
         return parse(folders + text)
 
     return make
+
+
+@pytest.fixture
+def endpoint(runtime_dir: Path) -> str:
+    return f"ipc://{runtime_dir}/test.sock"
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[[int], "zmq.Socket[bytes]"]]:
+    """Make bare sockets, as a foreign program has them."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    made: list[zmq.Socket[bytes]] = []
+
+    def make(kind: int) -> "zmq.Socket[bytes]":
+        made.append(context.socket(kind))
+        return made[-1]
+
+    yield make
+    for socket in made:
+        socket.close(linger=0)
+    context.term()
 
 
 @pytest.fixture

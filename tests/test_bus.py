@@ -5,20 +5,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
+from bus.wire import FRAME, GAP, HEARTBEAT, WAIT_S, subclasses, until
 from minuted import bus
 from minuted.bus import (
     AddressInUseError,
     FramesIn,
     FramesOut,
     Poller,
-    ReplayClient,
     ReplayServer,
     Replier,
     TurnsIn,
@@ -27,11 +27,6 @@ from minuted.bus import (
     request,
 )
 from minuted.messages import (
-    FRAME_BYTES,
-    MESSAGE_BYTES_MAX,
-    AudioEnd,
-    AudioFrame,
-    Gap,
     Heartbeat,
     MalformedMessageError,
     Message,
@@ -40,46 +35,6 @@ from minuted.messages import (
 )
 
 BINDING = [FramesIn, TurnsOut, ReplayServer, Replier]
-WAIT_S = 10
-FRAME = AudioFrame(number=7, captured_at_ms=1000, pcm=bytes(FRAME_BYTES))
-HEARTBEAT = Heartbeat(epoch="e", last_seq=3)
-GAP = Gap(seq=1, room="r", meeting_id="m", start_ms=0, end_ms=50, reason="paused")
-GARBAGE = [b"", b"\xc1", b"\xff" * 300, pack({"v": 1, "type": "unheard of"}), pack({"v": 2, "type": "gap"})]
-
-
-@pytest.fixture
-def endpoint(runtime_dir: Path) -> str:
-    return f"ipc://{runtime_dir}/test.sock"
-
-
-@pytest.fixture
-def raw() -> Iterator[Callable[[int], "zmq.Socket[bytes]"]]:
-    """Make bare sockets, as a foreign program has them."""
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    made: list[zmq.Socket[bytes]] = []
-
-    def make(kind: int) -> "zmq.Socket[bytes]":
-        made.append(context.socket(kind))
-        return made[-1]
-
-    yield make
-    for socket in made:
-        socket.close(linger=0)
-    context.term()
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Give the first true result; fail when there is none for long."""
-    until_s = time.monotonic() + WAIT_S
-    while time.monotonic() < until_s:
-        if result := condition():
-            return result
-        time.sleep(0.002)
-    pytest.fail(f"never happened: {what}")
-
-
-def subclasses(cls: type) -> list[type]:
-    return [found for below in cls.__subclasses__() for found in (below, *subclasses(below))]
 
 
 # Who may connect, and who may bind.
@@ -159,259 +114,6 @@ def test_a_path_that_cannot_be_bound_is_an_os_error(runtime_dir: Path) -> None:
 
     with pytest.raises(OSError, match=r"folder\.sock"):
         FramesIn(f"ipc://{runtime_dir}/folder.sock")
-
-
-# Bounds.
-
-
-def test_every_socket_has_bounds(runtime_dir: Path) -> None:
-    for index, cls in enumerate(subclasses(bus._Socket)):
-        with cls(f"ipc://{runtime_dir}/{index}.sock") as socket:
-            assert 0 < socket._socket.get(zmq.SNDHWM) <= bus.TURNS_MAX, cls
-            assert 0 < socket._socket.get(zmq.RCVHWM) <= bus.TURNS_MAX, cls
-            assert socket._socket.get(zmq.MAXMSGSIZE) == MESSAGE_BYTES_MAX, cls
-            assert socket._socket.get(zmq.LINGER) == 0, cls
-
-
-def test_a_frame_finds_no_room_where_nobody_listens(endpoint: str) -> None:
-    """Capture must know: its journal has the frame, the socket has not."""
-    with FramesOut(endpoint) as out:
-        assert not out.send(FRAME)
-
-
-def test_frames_find_no_room_when_nobody_takes_them(endpoint: str) -> None:
-    with FramesIn(endpoint) as frames, FramesOut(endpoint) as out:
-        assert out.send(FRAME, wait_s=WAIT_S)
-        sent = 1
-        while out.send(FRAME, wait_s=0.05):
-            sent += 1
-            assert sent < 10 * bus.FRAMES_MAX
-        assert sent >= bus.FRAMES_MAX
-
-        until(frames.receive, "a frame")
-        received = 1
-        while received < sent:
-            until(frames.receive, f"frame {received + 1} of {sent}")
-            received += 1
-        assert frames.receive() is None
-
-
-def test_frames_arrive_in_order_and_so_does_their_end(endpoint: str) -> None:
-    end = AudioEnd(next_number=50, reason="drained")
-    with FramesIn(endpoint) as frames:
-        out = FramesOut(endpoint)
-        for number in range(50):
-            assert out.send(AudioFrame(number=number, captured_at_ms=0, pcm=bytes(FRAME_BYTES)), WAIT_S)
-        assert out.send(end, WAIT_S)
-        out.close(linger_ms=5000)
-        received = [until(frames.receive, "a frame") for _ in range(51)]
-
-    assert [frame.number for frame in received[:-1]] == list(range(50))
-    assert received[-1] == end
-
-
-def test_an_oversized_message_is_refused_and_the_next_one_heard(
-    raw: Callable[[int], "zmq.Socket[bytes]"], endpoint: str
-) -> None:
-    with FramesIn(endpoint) as frames:
-        push = raw(zmq.PUSH)
-        push.set(zmq.RECONNECT_IVL, 10)
-        push.connect(endpoint)
-        push.send(b"x" * (MESSAGE_BYTES_MAX + 1))
-        push.send(encode(FRAME))
-        push.send(encode(FRAME))
-
-        assert until(frames.receive, "a frame after the oversized message") == FRAME
-
-
-OVERSIZED: dict[type, tuple[int, list[bytes]]] = {
-    # A kind that receives, the peer that writes to it, and what is to arrive after it.
-    ReplayServer: (zmq.DEALER, [pack({"from_seq": 1})]),
-    Replier: (zmq.DEALER, [pack({"op": "status"})]),
-    TurnsOut: (zmq.XSUB, [b"\x01turn"]),
-}
-
-
-@pytest.mark.parametrize("kind", OVERSIZED)
-def test_an_oversized_request_ends_its_connection_and_nothing_else(
-    kind: Any, raw: Callable[[int], "zmq.Socket[bytes]"], endpoint: str
-) -> None:
-    """Nobody can have a process hold more than a megabyte for one message."""
-    peer_kind, good = OVERSIZED[kind]
-    with kind(endpoint) as socket:
-        bad = raw(peer_kind)
-        events = bad.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        bad.connect(endpoint)
-        bad.send(b"x" * (MESSAGE_BYTES_MAX + 1))
-        disconnected = events.poll(WAIT_S * 1000)
-        bad.disable_monitor()
-        events.close(linger=0)
-        assert disconnected
-        another = raw(peer_kind)
-        another.connect(endpoint)
-        for part in good:
-            another.send(part)
-
-        assert socket._socket.poll(WAIT_S * 1000)
-        assert socket._socket.recv_multipart()[-1] == good[-1]
-
-
-@pytest.mark.parametrize("kind", [TurnsIn, ReplayClient])
-def test_an_oversized_answer_is_not_taken_and_a_new_connection_hears_the_next(
-    kind: Any, raw: Callable[[int], "zmq.Socket[bytes]"], endpoint: str
-) -> None:
-    """For ZeroMQ it breaks the protocol: that connection is over. No publisher of ours can send one."""
-    message: Any = HEARTBEAT if kind is TurnsIn else {"type": "end"}
-    server = raw(zmq.XPUB if kind is TurnsIn else zmq.ROUTER)
-    server.bind(endpoint)
-    events = server.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-
-    def answer(socket: Any, data: bytes) -> None:
-        if kind is ReplayClient:
-            assert socket.ask({"from_seq": 1})
-            assert server.poll(WAIT_S * 1000)
-            server.send_multipart([*server.recv_multipart()[:-1], data])
-            return
-        if server.poll(200):
-            server.recv_multipart()  # a subscription, or the end of one
-        server.send_multipart([b"heartbeat", data])
-
-    with kind(endpoint) as socket:
-        assert kind is ReplayClient or server.poll(WAIT_S * 1000)
-        answer(socket, b"x" * (MESSAGE_BYTES_MAX + 1))
-        disconnected = events.poll(WAIT_S * 1000)
-        server.disable_monitor()
-        events.close(linger=0)
-        assert disconnected
-        assert socket.receive() is None
-    with kind(endpoint) as socket:
-        until_s, heard = time.monotonic() + WAIT_S, None
-        while heard is None and time.monotonic() < until_s:
-            # The first connection may still have something to say; what is answered to it is lost.
-            answer(socket, encode(message) if kind is TurnsIn else pack(message))
-            heard = socket.receive(0.2)
-        assert heard == message
-
-
-def test_the_biggest_message_passes(endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]) -> None:
-    with Replier(endpoint) as replier:
-        dealer = raw(zmq.DEALER)
-        dealer.connect(endpoint)
-        empty = len(pack({"op": bytes(70_000)})) - 70_000
-        question = {"op": bytes(MESSAGE_BYTES_MAX - empty)}
-        assert len(pack(question)) == MESSAGE_BYTES_MAX
-        dealer.send(pack(question))
-
-        asked = replier.receive(WAIT_S)
-
-        assert asked is not None
-        assert asked[1] == question
-
-
-# Malformed messages: dropped, counted, never a crash.
-
-
-def test_frames_drop_and_count_what_is_not_theirs(
-    endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]
-) -> None:
-    short = AudioFrame(number=1, captured_at_ms=0, pcm=b"\0\0")
-    before_time = AudioFrame(number=-1, captured_at_ms=0, pcm=bytes(FRAME_BYTES))
-    strange = [*GARBAGE, encode(HEARTBEAT), encode(GAP), encode(short), encode(before_time)]
-    with FramesIn(endpoint) as frames:
-        push = raw(zmq.PUSH)
-        push.connect(endpoint)
-        for data in strange:
-            push.send(data)
-        push.send_multipart([b"", encode(FRAME)])
-
-        assert until(frames.receive, "the good frame") == FRAME
-        assert frames.malformed == len(strange)
-
-
-def test_a_subscriber_drops_and_counts_what_is_not_ours(
-    endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]
-) -> None:
-    publisher = raw(zmq.XPUB)
-    publisher.bind(endpoint)
-    with TurnsIn(endpoint) as turns:
-        assert publisher.poll(WAIT_S * 1000)
-        for data in GARBAGE:
-            publisher.send_multipart([b"turn.final", data])
-        publisher.send(b"turn.final")
-        publisher.send_multipart([b"heartbeat", encode(HEARTBEAT)])
-
-        assert turns.receive(WAIT_S) == HEARTBEAT
-        assert turns.malformed == len(GARBAGE) + 1
-
-
-def test_a_publisher_counts_what_is_not_a_subscription(
-    endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]
-) -> None:
-    with TurnsOut(endpoint) as turns:
-        subscriber = raw(zmq.XSUB)
-        subscriber.connect(endpoint)
-        subscriber.send(b"\x05hello")
-        subscriber.send(b"\x01turn")
-        subscriber.send(b"\x00turn")
-        subscriber.send(b"\x01turn")
-        made = 0
-        until_s = time.monotonic() + WAIT_S
-        while made < 2 and time.monotonic() < until_s:
-            made += turns.new_subscriptions()
-
-        assert made == 2
-        assert turns.malformed == 1
-
-
-def test_the_replay_server_drops_and_counts_what_is_no_request(
-    endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]
-) -> None:
-    strange = [b"", b"\xc1", pack([1, 2]), pack(7)]
-    with ReplayServer(endpoint) as server:
-        dealer = raw(zmq.DEALER)
-        dealer.connect(endpoint)
-        for data in strange:
-            dealer.send(data)
-        dealer.send(pack({"from_seq": 1}))
-
-        _, question = until(server.receive, "the good request")
-
-        assert question == {"from_seq": 1}
-        assert server.malformed == len(strange)
-
-
-def test_the_replay_client_drops_and_counts_what_is_no_answer(
-    endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]
-) -> None:
-    router = raw(zmq.ROUTER)
-    router.bind(endpoint)
-    with ReplayClient(endpoint) as client:
-        assert client.ask({"from_seq": 1})
-        assert router.poll(WAIT_S * 1000)
-        peer = router.recv_multipart()[0]
-        for data in (b"", b"\xc1", pack([1])):
-            router.send_multipart([peer, data])
-        router.send_multipart([peer, pack({"type": "end"})])
-
-        assert client.receive(WAIT_S) == {"type": "end"}
-        assert client.malformed == 3
-
-
-def test_a_replier_counts_nonsense_and_answers_it_all_the_same(
-    endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]
-) -> None:
-    """Who asked is waiting."""
-    with Replier(endpoint) as replier:
-        asker = raw(zmq.REQ)
-        asker.connect(endpoint)
-        asker.send(b"\xc1")
-        asked = replier.receive(WAIT_S)
-        assert asked is not None
-        assert asked[1] == {}
-        assert replier.malformed == 1
-        replier.reply(asked[0], {"ok": False})
-
-        assert asker.poll(WAIT_S * 1000)
 
 
 # The turn socket.

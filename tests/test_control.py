@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +12,7 @@ from minuted.bus import FramesIn, ReplayServer, TurnsOut
 from minuted.config import Settings
 from minuted.control import ControlServer, ask, done, status_of
 from minuted.messages import pack, unpack
+from rights import as_user, needs_root
 
 WAIT_S = 10
 STAGE = "delivery/webhook"
@@ -55,30 +54,19 @@ def test_a_request_reaches_its_handler_with_its_details(settings: Settings, serv
     assert answer == {"ok": True, "took": 560}
 
 
-def as_user(groups: list[int], script: str, *words: str) -> str:
-    """Run a script as somebody whom nothing here belongs to; give what it printed.
-
-    It becomes that user by itself: the interpreter may lie where only root can start it.
-    """
-    become = f"import os\nos.setgroups({groups})\nos.setgid({NOBODY})\nos.setuid({NOBODY})\n"
-    imports = "import errno, socket, sys\nfrom pathlib import Path\n"
-    imports += "from minuted.control import ask, status_of\nfrom minuted.config import Settings\n"
-    done = subprocess.run(
-        [sys.executable, "-c", imports + become + script, *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout + done.stderr
-
-
 CONNECT = """
+import errno, socket, sys
+
 for path in sys.argv[1:]:
     with socket.socket(socket.AF_UNIX) as trial:
         print(errno.errorcode.get(trial.connect_ex(path), "connected"))
 """
 ASK = """
+import sys
+from pathlib import Path
+from minuted.config import Settings
+from minuted.control import ask, status_of
+
 settings = Settings(runtime_dir=Path(sys.argv[1]))
 print(status_of(settings, sys.argv[2], 10))
 try:
@@ -86,10 +74,7 @@ try:
 except (ValueError, TimeoutError) as error:
     print(error)
 """
-NOBODY = 65534
-"""A user no service has: not in the group, and in no other."""
 GROUP = 54321
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
 
 
 @pytest.fixture
@@ -100,7 +85,7 @@ def shared(settings: Settings) -> Settings:
     return settings
 
 
-@AS_ROOT
+@needs_root
 @pytest.mark.parametrize("folder_mode", [0o2750, 0o2755], ids=oct)
 def test_who_is_not_in_the_group_is_refused_by_the_kernel(
     shared: Settings, serve: Serve, folder_mode: int
@@ -118,19 +103,19 @@ def test_who_is_not_in_the_group_is_refused_by_the_kernel(
         for path in paths:
             os.chown(path, -1, GROUP)
 
-        assert as_user([], CONNECT, *paths).split() == ["EACCES"] * 4
+        assert as_user(CONNECT, *paths).split() == ["EACCES"] * 4
         # A member hears turns and asks how things are; frames are the service's own.
-        assert as_user([GROUP], CONNECT, *paths).split() == ["connected"] * 3 + ["EACCES"]
+        assert as_user(CONNECT, *paths, groups=[GROUP]).split() == ["connected"] * 3 + ["EACCES"]
 
 
-@AS_ROOT
+@needs_root
 def test_a_member_of_the_group_may_ask_and_not_command(shared: Settings, serve: Serve) -> None:
     """Who may read the minutes is not thereby who may stop them."""
     stopped = threading.Event()
     serve(status=lambda _: {"state": "live"}, stop=done(stopped.set))
     os.chown(shared.control_endpoint(STAGE).removeprefix("ipc://"), -1, GROUP)
 
-    said = as_user([GROUP], ASK, str(shared.runtime_dir), STAGE)
+    said = as_user(ASK, str(shared.runtime_dir), STAGE, groups=[GROUP])
 
     assert "'state': 'live'" in said
     assert "only root and the service's own user may ask for 'stop'" in said

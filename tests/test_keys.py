@@ -13,6 +13,7 @@ import pytest
 from minuted import cli, keys
 from minuted.config import ConfigError, Settings, parse
 from minuted.doors import public_key
+from rights import NOBODY, needs_root
 
 
 @pytest.fixture
@@ -163,15 +164,15 @@ def test_the_commands_make_list_and_revoke(
     assert cli.main(["keys", "revoke", "tablet", "--config", str(config)]) == cli.BAD_CONFIGURATION
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may work in another user's name")
+@needs_root
 def test_what_root_makes_the_service_can_read(settings: Settings, tmp_path: Path) -> None:
     """The state folder is the service's; a key of root's in it would be no use."""
     for folder in (settings.state_dir.parent, settings.state_dir):
-        os.chown(folder, 65534, 65534)
+        os.chown(folder, NOBODY, NOBODY)
     keys.new(settings, "tablet", tmp_path)
 
     made = [settings.state_dir / "keys", *(settings.state_dir / "keys").rglob("*")]
-    assert {(file.stat().st_uid, file.stat().st_gid) for file in made} == {(65534, 65534)}
+    assert {(file.stat().st_uid, file.stat().st_gid) for file in made} == {(NOBODY, NOBODY)}
     assert (tmp_path / "tablet.key.json").stat().st_uid == 0
     assert os.geteuid() == 0
 

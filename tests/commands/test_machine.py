@@ -2,12 +2,14 @@
 
 import ctypes
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from minuted.commands import machine
 from minuted.config import Journal, Settings
+from rights import as_user
 
 MOUNTS = """\
 22 1 0:20 / / rw shared:1 - ext4 /dev/vda1 rw
@@ -70,11 +72,26 @@ def test_a_disk_that_is_too_small_is_said_with_what_it_holds(tmp_path: Path) -> 
     assert "an outage is bridged for" in told
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may use every device")
-def test_devices_that_may_not_be_used_name_their_group(tmp_path: Path) -> None:
-    (tmp_path / "pcmC0D0c").touch(0o000)
-    well, told = machine.sound_devices(tmp_path)
-    assert not well
+SOUND_DEVICES = """
+import sys
+from pathlib import Path
+from minuted.commands import machine
+
+print(*machine.sound_devices(Path(sys.argv[1])))
+"""
+
+
+def test_devices_that_may_not_be_used_name_their_group() -> None:
+    """Root may use every device, so it asks as somebody else."""
+    # Not tmp_path: nobody else may look into that.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "pcmC0D0c").touch(0o000)
+        if os.geteuid() == 0:
+            told = as_user(SOUND_DEVICES, folder)
+        else:
+            told = " ".join(map(str, machine.sound_devices(Path(folder))))
+    assert told.startswith("False no access to")
     assert "usermod -aG" in told
 
 

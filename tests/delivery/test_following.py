@@ -3,10 +3,7 @@
 import itertools
 from typing import Any
 
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-
+from delivery.journal import Journal
 from fake_publisher import end_marker, turn
 from minuted.delivery.following import (
     FINISH_S,
@@ -14,85 +11,10 @@ from minuted.delivery.following import (
     PAGE_MAX,
     READY_MAX,
     SILENCE_S,
-    Follower,
     Position,
     Question,
 )
-from minuted.messages import Gap, Heartbeat, Record, Turn
-
-
-class Journal:
-    """A journal, what it sends, and a follower that it reaches or does not."""
-
-    def __init__(self, after_seq: int | None = 0, epoch: str = "one", *, partials: bool = False) -> None:
-        self.now_s = 100.0
-        self.follower = Follower(after_seq, epoch, self.now_s, partials=partials)
-        self.epoch = "one"
-        self.first_seq = 1
-        self.records: list[Record] = []
-        self.question: Question | None = None
-        self.given: list[tuple[str, int]] = []
-        self.positions: list[Position] = []
-        self.partials: list[Turn] = []
-
-    @property
-    def last_seq(self) -> int:
-        return len(self.records)
-
-    def publish(self, count: int = 1, *, arrives: bool = True) -> None:
-        for _ in range(count):
-            self.records.append(turn(self.last_seq + 1, session_id=self.epoch))
-            if arrives:
-                self.follower.hear(self.records[-1], self.now_s)
-
-    def beat(self) -> None:
-        self.follower.hear(Heartbeat(epoch=self.epoch, last_seq=self.last_seq), self.now_s)
-
-    def ask(self) -> Question | None:
-        """Have the follower ask; what it asked before is lost when it asks anew."""
-        question = self.follower.ask(self.now_s)
-        if question:
-            self.question = question
-        return question
-
-    def answer(self, losses: frozenset[int] = frozenset()) -> None:
-        """Answer the question that was asked, without the messages whose places are in `losses`."""
-        if self.question is None:
-            return
-        from_seq = max(self.question.from_seq, self.first_seq)
-        page = self.records[from_seq - 1 : from_seq - 1 + self.question.limit]
-        self.question = None
-        messages = [*(record.to_map() for record in page), end_marker(self, from_seq + len(page))]
-        for place, message in enumerate(messages):
-            if place not in losses:
-                self.follower.hear_replay(message, self.now_s)
-
-    def take(self, count: int = 10_000) -> None:
-        for _ in range(count):
-            while position := self.follower.take_position():
-                self.positions.append(position)
-            record = self.follower.take()
-            if record is None:
-                return
-            if record.seq is None:
-                assert isinstance(record, Turn)
-                self.partials.append(record)
-            else:
-                epoch = self.positions[-1].epoch if self.positions else "one"
-                assert isinstance(record, Gap) or record.session_id == epoch
-                self.given.append((epoch, record.seq))
-
-    def settle(self) -> None:
-        """Have everything work from now on, until nothing is left to do."""
-        for _ in range(100):
-            self.now_s += 10
-            self.beat()
-            self.ask()
-            self.answer()
-            self.take()
-
-    def seqs(self) -> list[int]:
-        return [seq for _, seq in self.given]
+from minuted.messages import Gap, Heartbeat
 
 
 def test_records_that_come_in_order_are_given_at_once() -> None:
@@ -389,60 +311,3 @@ def test_a_gap_has_its_place_among_the_turns() -> None:
     )
     journal.take()
     assert journal.seqs() == [1, 2]
-
-
-LOSSES = st.frozensets(st.integers(0, 6), max_size=4)
-STEPS = st.one_of(
-    st.tuples(st.just("publish"), st.integers(1, 4), st.booleans()),
-    st.tuples(st.just("beat")),
-    st.tuples(st.just("ask")),
-    st.tuples(st.just("answer"), LOSSES),
-    st.tuples(st.just("wait"), st.floats(0, 12)),
-    st.tuples(st.just("take"), st.integers(1, 3)),
-)
-
-
-@hypothesis_settings(max_examples=200)
-@given(st.lists(STEPS, max_size=60), st.integers(0, 3))
-def test_each_record_is_given_once_and_in_order_whatever_happens(
-    steps: list[tuple[Any, ...]], earlier: int
-) -> None:
-    """Any order of live messages, losses, heartbeats, questions and half answers."""
-    journal = Journal(after_seq=earlier)
-    journal.publish(earlier, arrives=False)
-    for name, *arguments in steps:
-        if name == "wait":
-            journal.now_s += arguments[0]
-        elif name == "publish":
-            journal.publish(arguments[0], arrives=arguments[1])
-        else:
-            getattr(journal, name)(*arguments)
-        assert journal.seqs() == list(range(earlier + 1, earlier + 1 + len(journal.given)))
-    journal.settle()
-    assert journal.seqs() == list(range(earlier + 1, journal.last_seq + 1))
-    assert not journal.positions
-
-
-@hypothesis_settings(max_examples=200)
-@given(st.lists(STEPS | st.tuples(st.just("begin_anew"), st.booleans()), max_size=60))
-def test_a_change_of_journal_loses_and_repeats_nothing_of_the_new_one(steps: list[tuple[Any, ...]]) -> None:
-    """A new publisher says who it is before it publishes; everything else may go wrong."""
-    journal = Journal()
-    for name, *arguments in steps:
-        if name == "wait":
-            journal.now_s += arguments[0]
-        elif name == "publish":
-            journal.publish(arguments[0], arrives=arguments[1])
-        elif name == "begin_anew":
-            journal.epoch, journal.records = f"{journal.epoch}'", []
-            if arguments[0]:
-                journal.question = None
-            journal.beat()
-        else:
-            getattr(journal, name)(*arguments)
-    journal.settle()
-    by_epoch: dict[str, list[int]] = {}
-    for epoch, seq in journal.given:
-        by_epoch.setdefault(epoch, []).append(seq)
-    assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in by_epoch.values())
-    assert by_epoch.get(journal.epoch, []) == list(range(1, journal.last_seq + 1))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rights import NOBODY, needs_root
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy/install.sh"
-NOBODY = 65534
 
 
 def run(*options: str, **how: int) -> subprocess.CompletedProcess[str]:
@@ -54,7 +55,7 @@ def test_a_wrong_word_changes_nothing(words: list[str], reason: str) -> None:
     assert reason in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+@needs_root
 def test_only_root_can_install() -> None:
     done = run(user=NOBODY)
     assert (done.returncode, "only root" in done.stderr) == (1, True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from minuted.runtime.guard import changeable, readable
+from rights import NOBODY, needs_root
 
 FOREIGN_GID = 54321
 
@@ -61,7 +62,7 @@ def test_where_a_link_leads_counts_too(file: Path, tmp_path: Path) -> None:
     assert changeable(link).endswith(f"chmod o-w {file.parent}")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@needs_root
 def test_a_foreign_group_must_not_write(file: Path) -> None:
     os.chown(file, -1, FOREIGN_GID)
     file.chmod(0o664)
@@ -70,11 +71,11 @@ def test_a_foreign_group_must_not_write(file: Path) -> None:
     assert changeable(file) == ""
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@needs_root
 def test_in_a_shared_folder_it_must_be_ours(file: Path) -> None:
     """./minuted.toml in /tmp may be anybody's."""
     file.parent.chmod(0o1777)
-    os.chown(file, 65534, -1)
+    os.chown(file, NOBODY, -1)
     assert changeable(file).startswith(f"{file} is another user's, in a folder where everybody may put files")
 
 

@@ -13,18 +13,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Self
 
 from .faults import Fault
-from .record import WAIT_S_MAX, Connection, Record
-from .service import HOST
+from .record import WAIT_S_MAX, Observed, Record
 
 _HERE: Final = Path(__file__).resolve().parents[1]
 
 
-class Process:
+class Process(Observed):
     """Has the same record as a Service, but for the sound itself; it goes on over restarts."""
 
     def __init__(
@@ -44,25 +43,9 @@ class Process:
         self._reader: threading.Thread | None = None
 
     @property
-    def url(self) -> str:
-        return f"ws://{HOST}:{self.port}"
-
-    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
-
-    @property
-    def connections(self) -> list[Connection]:
-        return self.record.connections
-
-    @property
-    def sessions(self) -> list[Connection]:
-        return self.record.sessions
-
-    def wait_until(self, come: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
-        """Wait until `come()` is true, looking after every event. Raises TimeoutError."""
-        self.record.wait_until(come, timeout_s)
 
     def __enter__(self) -> Self:
         self.start()

@@ -153,3 +153,26 @@ class Record:
 
 def now_s() -> float:
     return time.monotonic()
+
+
+class Observed:
+    """What a simulated service shows of itself, wherever it runs."""
+
+    record: Record
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> list[Connection]:
+        return self.record.connections
+
+    @property
+    def sessions(self) -> list[Connection]:
+        return self.record.sessions
+
+    def wait_until(self, come: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
+        """Wait until `come()` is true, looking after every event. Raises TimeoutError."""
+        self.record.wait_until(come, timeout_s)

@@ -30,7 +30,7 @@ from .faults import BEFORE_UPGRADE, Fault, Script
 from .link import Link
 from .options import Options
 from .parameters import Parameters, Refused, from_query
-from .record import WAIT_S_MAX, Connection, Event, Record, now_s
+from .record import WAIT_S_MAX, Event, Observed, Record, now_s
 from .session import Session
 
 HOST: Final = "127.0.0.1"
@@ -42,7 +42,7 @@ _log.addHandler(logging.NullHandler())
 _log.propagate = False
 
 
-class Service:
+class Service(Observed):
     """Listens on 127.0.0.1 from `start` to `stop`, then again on the same port; a context manager.
 
     Keyword arguments beyond these are those of Options.
@@ -83,22 +83,6 @@ class Service:
         self._listener: Server | None = None
         self._servers: list[Server] = []
         """The listener and those before it, which may still have sessions."""
-
-    @property
-    def url(self) -> str:
-        return f"ws://{HOST}:{self.port}"
-
-    @property
-    def connections(self) -> list[Connection]:
-        return self.record.connections
-
-    @property
-    def sessions(self) -> list[Connection]:
-        return self.record.sessions
-
-    def wait_until(self, come: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
-        """Wait until `come()` is true, looking after every event. Raises TimeoutError."""
-        self.record.wait_until(come, timeout_s)
 
     def __enter__(self) -> Self:
         self.start()

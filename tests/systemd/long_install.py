@@ -31,10 +31,10 @@ def releases(room: Room) -> list[str]:
 def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     """One story, in its order: each step takes what the one before left."""
     room = bare_machine
-    (room.box.root / "root/key").write_text(KEY + "\n")
+    (room.box.root / "srv/key").write_text(KEY + "\n")
 
     # From nothing to a running service.
-    said = install(room, "--room", 'board "A|B&C"', "--device", "table", "--key-file", "/root/key")
+    said = install(room, "--room", 'board "A|B&C"', "--device", "table", "--key-file", "/srv/key")
     assert "Stored the key, encrypted" in said
     assert "minuted is running" in said
     assert KEY not in said + room.file("/etc/credstore.encrypted/assemblyai.key")
@@ -66,10 +66,10 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     room.box.run(
         "sh",
         "-c",
-        "cp -a /srv/source /root/broken && echo 'raise SystemExit(1)' > "
-        "/root/broken/daemon/minuted/supervisor.py",
+        "cp -a /srv/source /srv/broken && echo 'raise SystemExit(1)' > "
+        "/srv/broken/daemon/minuted/supervision/supervisor.py",
     )
-    broken = [*INSTALL[:-1], "/root/broken/deploy/install.sh"]
+    broken = [*INSTALL[:-1], "/srv/broken/deploy/install.sh"]
     assert "the one before is back" in room.box.run(*broken, check=False, timeout_s=INSTALL_S_MAX)
     assert room.box.run("readlink", "/opt/minuted/current") == before
     assert room.property("ActiveState") == "active"

@@ -145,7 +145,8 @@ class Room:
 
     def retry_now(self) -> None:
         """Spare the test the minute until the next try."""
-        self.transcriber._lanes.connect_at_s = self.transcriber._lanes.behind_at_s = 0.0
+        for channel in self.transcriber._channels:
+            channel.lanes.connect_at_s = channel.lanes.behind_at_s = 0.0
 
     def end(self) -> None:
         """Say that capture is over and have everything drained."""

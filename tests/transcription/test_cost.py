@@ -246,6 +246,10 @@ def test_a_dead_link_is_counted_until_it_is_given_up_and_told(make_room: Callabl
     assert room.words == texts(SHORT)
 
 
+def sessions_of(room: Any) -> list[Any]:
+    return [lane for channel in room.transcriber._channels for lane in channel.lanes.all]
+
+
 LIMITED = "[cost]\nper_hour = 3600\ndaily_limit = 1\n"
 
 
@@ -257,7 +261,7 @@ def test_at_the_limit_the_session_ends_and_what_is_said_waits(
         room = make_room(service, LIMITED)
         room.play(RECORDING, in_real_time=True)
         room.wait_for(lambda: "limit" in room.session_events)
-        room.wait_for(lambda: not room.transcriber._lanes.all)
+        room.wait_for(lambda: not sessions_of(room))
         sessions = len(service.connections)
         room.play(SHORT, in_real_time=True)
         room.wait_for(lambda: room.transcriber.status()["held_s"] > 1)
@@ -284,7 +288,7 @@ def test_on_the_next_day_it_goes_on_by_itself(make_room: Callable, monkeypatch: 
     with Service() as service:
         room = make_room(service, LIMITED)
         room.play(RECORDING, in_real_time=True)
-        room.wait_for(lambda: "limit" in room.session_events and not room.transcriber._lanes.all)
+        room.wait_for(lambda: "limit" in room.session_events and not sessions_of(room))
         assert room.session_events.count("started") == 1
         # Days so short that no limit is reached.
         monkeypatch.setattr(cost, "local_day", lambda: f"day {int(time.monotonic() * 4)}")

@@ -37,6 +37,10 @@ class Meetings:
 
     def __init__(self, state: Iterable[dict[str, Any]] | None) -> None:
         """Go on from what `to_state` gave another process."""
+        self.restore(state)
+
+    def restore(self, state: Iterable[dict[str, Any]] | None) -> None:
+        """Go back to what `to_state` gave."""
         self._meetings = [Meeting(**stored) for stored in state or ()]
 
     def to_state(self) -> list[dict[str, Any]]:

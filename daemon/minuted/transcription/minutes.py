@@ -36,7 +36,10 @@ log = structlog.get_logger(__name__)
 class Minutes:
     """Turns what sessions say into records, and moves the marks with them. Used from the loop's thread."""
 
-    def __init__(self, settings: Settings, publisher: Publisher, intake: Intake) -> None:
+    def __init__(
+        self, settings: Settings, publisher: Publisher, intake: Intake, meetings: Meetings | None = None
+    ) -> None:
+        """`meetings`: those of the room, where others take part in them."""
         journal = publisher.journal
         self.marks = Marks.from_state(journal.state("marks"))
         if intake.next_number >= 0:
@@ -47,7 +50,7 @@ class Minutes:
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
         self._intake = intake
-        self._meetings = Meetings(journal.state("meetings"))
+        self._meetings = Meetings(journal.state("meetings")) if meetings is None else meetings
         self._kept = self.marks.to_state()
         self._kept_s = time.monotonic()
         self._unreadable = (-1, 0)
@@ -253,7 +256,7 @@ class Minutes:
         """Go back to what was stored last: a turn could not be, and will be heard again."""
         journal = self._publisher.journal
         self.marks = Marks.from_state(journal.state("marks"))
-        self._meetings = Meetings(journal.state("meetings"))
+        self._meetings.restore(journal.state("meetings"))
 
     def is_heard(self, unheard: Range) -> bool:
         """Whether there is nothing left of a range for now."""
