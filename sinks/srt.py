@@ -1,25 +1,19 @@
-"""Write subtitles while people speak: one .srt file a meeting, in time order, every word exactly once.
+"""Write subtitles while people speak: one file a meeting, in time order, every word exactly once.
 
-A turn is cut into cues once; each cue is placed by the one before it alone. So a file grown turn by
-turn and a file written anew are the same, and one is written anew where a turn comes late or is revised;
-what that takes is kept in the hidden folder `.minuted` beside the subtitles, for the last few meetings.
+A turn is cut into cues once; each cue is placed by the one before it alone.
 
 Source of 2 lines of 42 characters, 5/6 to 7 s, and 2 frames between cues: Netflix's rules for timed text.
 """
 
 import itertools
-import json
 import math
-import os
 import re
 import unicodedata
-import zlib
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from minuted import Gap, Sink, Turn, Word
+from minuted import Gap, Meeting, MeetingFiles, Passage, Turn, Word
 
 LINE_CHARACTERS_MAX: Final = 42
 CUE_MS_MIN: Final = 833
@@ -30,117 +24,26 @@ SPACE_MS: Final = 83
 """Between two cues, where there is room for it."""
 LABEL_CHARACTERS_MAX: Final = 20
 SENTENCE_END: Final = re.compile(r"[.?!…]\W*$")
-NAME_BYTES_MAX: Final = 100
-MEETINGS_MAX: Final = 8
-"""Meetings that late turns and revisions still reach; the one longest without a word goes first."""
 
 
-class Srt(Sink):
+class Srt(MeetingFiles):
     directory: Path
     """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>.srt."""
+    format: Literal["srt", "vtt"] = "srt"
+    """"vtt" writes the same subtitles as WebVTT, for web pages."""
 
-    def open(self) -> None:
-        (self.directory / ".minuted").mkdir(parents=True, exist_ok=True)
-        for meeting_id in self._meetings():
-            self._committed(meeting_id)
+    @property
+    def suffix(self) -> str:
+        return f".{self.format}"
 
-    def write(self, turn: Turn) -> None:
-        passage = passage_of(turn)
-        if passage.cues:
-            meeting = self._committed(turn.meeting_id) or self._begun(turn, passage)
-            self._add(turn.meeting_id, passage, meeting)
+    def heading(self, room: str, started_at_ms: int, title: str | None) -> str:  # noqa: ARG002
+        return "WEBVTT\n\n" if self.format == "vtt" else ""
 
-    def gap(self, gap: Gap) -> None:
-        # A gap alone is no meeting: it begins no file.
-        if meeting := self._committed(gap.meeting_id):
-            self._add(gap.meeting_id, passage_of_gap(gap), meeting)
+    def passage(self, record: Turn | Gap) -> Passage:
+        return passage_of_gap(record) if isinstance(record, Gap) else passage_of(record)
 
-    def revise(self, turn: Turn) -> None:
-        meeting = self._committed(turn.meeting_id)
-        known = self._passages(meeting) if meeting else []
-        earlier = next((passage for passage in known if passage.id == turn.id), None)
-        if meeting and earlier:
-            revision = passage_of(turn)._replace(seq=earlier.seq)
-            self._commit(turn.meeting_id, self._rewritten(self._kept(meeting, revision)))
-
-    def _add(self, meeting_id: str, passage: "Passage", meeting: "Meeting") -> None:
-        text, longer, end = compose([passage], meeting)
-        kept = self._kept(meeting, passage)
-        # Where hours get a third digit, the end of the cue before no longer fits its place.
-        if passage.start_ms < meeting.start_ms or len(end) != len(meeting.end()):
-            self._commit(meeting_id, self._rewritten(kept))
-            return
-        inode = write_at(self.directory / meeting.file, meeting.bytes, text, (meeting.end_at, end.encode()))
-        self._commit(meeting_id, longer._replace(inode=inode, passages_bytes=kept.passages_bytes))
-
-    def _meetings(self) -> dict[str, "Meeting"]:
-        return {key: Meeting(**known) for key, known in self.checkpoint.get("meetings", {}).items()}
-
-    def _commit(self, meeting_id: str, meeting: "Meeting") -> None:
-        meetings = self._meetings()
-        meetings.pop(meeting_id, None)
-        while len(meetings) >= MEETINGS_MAX:
-            oldest = meetings.pop(next(iter(meetings)))
-            self._passages_file(oldest).unlink(missing_ok=True)
-        meetings[meeting_id] = meeting
-        self.checkpoint = {"meetings": {key: known._asdict() for key, known in meetings.items()}}
-
-    def _committed(self, meeting_id: str) -> "Meeting | None":
-        """Bring a meeting's files to what is committed of them; None where one has been taken away."""
-        meeting = self._meetings().get(meeting_id)
-        if meeting is None:
-            return None
-        file, kept = self.directory / meeting.file, self._passages_file(meeting)
-        if not file.exists() or not kept.exists() or kept.stat().st_size < meeting.passages_bytes:
-            return None
-        os.truncate(kept, meeting.passages_bytes)
-        if file.stat().st_ino == meeting.inode and file.stat().st_size >= meeting.bytes:
-            os.truncate(file, meeting.bytes)
-        else:
-            # Written anew for a turn that was then not committed, or changed by somebody else.
-            meeting = self._rewritten(meeting)
-            self._commit(meeting_id, meeting)
-        return meeting
-
-    def _begun(self, turn: Turn, passage: "Passage") -> "Meeting":
-        """Name a new meeting's file: one that is not there, or was left by a first write that was killed."""
-        text, _, _ = compose([passage], Meeting(file=""))
-        others = [meeting.file for key, meeting in self._meetings().items() if key != turn.meeting_id]
-
-        def is_free(name: str) -> bool:
-            path = self.directory / name
-            return name not in others and (not path.exists() or text.startswith(path.read_bytes()))
-
-        return Meeting(file=next(filter(is_free, names_of(turn))))
-
-    def _passages_file(self, meeting: "Meeting") -> Path:
-        return self.directory / ".minuted" / f"{meeting.file}.passages"
-
-    def _passages(self, meeting: "Meeting") -> list["Passage"]:
-        lines = self._passages_file(meeting).read_bytes()[: meeting.passages_bytes].splitlines()
-        kept = (Passage(**json.loads(line)) for line in lines)
-        # A revision has the id and the number of what it revises, and so takes its place.
-        known = {(passage.id, passage.seq): passage for passage in kept}
-        return sorted(known.values(), key=lambda passage: (passage.start_ms, passage.seq))
-
-    def _kept(self, meeting: "Meeting", passage: "Passage") -> "Meeting":
-        """Keep a passage for the day the file must be written anew."""
-        line = json.dumps(passage._asdict()).encode() + b"\n"
-        write_at(self._passages_file(meeting), meeting.passages_bytes, line)
-        return meeting._replace(passages_bytes=meeting.passages_bytes + len(line))
-
-    def _rewritten(self, meeting: "Meeting") -> "Meeting":
-        """Write the file anew beside itself, then put it in its place."""
-        empty = Meeting(meeting.file, passages_bytes=meeting.passages_bytes)
-        text, whole, _ = compose(self._passages(meeting), empty)
-        new = self.directory / ".minuted" / f"{meeting.file}.new"
-        try:
-            inode = write_at(new, 0, text)
-            new.replace(self.directory / meeting.file)
-        finally:
-            new.unlink(missing_ok=True)
-        sync_folder(self.directory)
-        return whole._replace(inode=inode)
+    def compose(self, passages: Sequence[Passage], meeting: Meeting) -> tuple[bytes, Meeting, bytes | None]:
+        return compose(passages, meeting, "." if self.format == "vtt" else ",")
 
 
 class Cue(NamedTuple):
@@ -154,39 +57,13 @@ class Cue(NamedTuple):
     text: str
 
 
-class Passage(NamedTuple):
-    """A turn or a gap, cut into cues. The label names the speaker; a gap has none at all."""
+def compose(
+    passages: Sequence[Passage], meeting: Meeting, comma: str = ","
+) -> tuple[bytes, Meeting, bytes | None]:
+    """Give the blocks of passages that follow, the meeting with them, and the end of the cue before them.
 
-    id: str
-    seq: int
-    start_ms: int
-    label: str | None
-    cues: list[Cue]
-
-
-class Meeting(NamedTuple):
-    """A meeting's file as it is committed, and what the next cue is placed by."""
-
-    file: str
-    inode: int = 0
-    bytes: int = 0
-    passages_bytes: int = 0
-    cues: int = 0
-    start_ms: int = 0
-    """The last passage's start."""
-    label: str = ""
-    last: tuple[int, int, int] | None = None
-    """The last cue's times."""
-    end_at: int = 0
-    """The byte at which the last cue's end stands."""
-
-    def end(self, following: Cue | None = None) -> str:
-        """Say when the last cue goes, as it stands in the file."""
-        return stamp(end_of(Cue(*self.last, ""), following)) if self.last else ""
-
-
-def compose(passages: Sequence[Passage], meeting: Meeting) -> tuple[bytes, Meeting, str]:
-    """Give the blocks of passages that follow, the meeting with them, and the end of the cue before them."""
+    `comma` stands before the milliseconds. Where hours get a third digit, that end no longer fits its place.
+    """
     before = Cue(*meeting.last, "") if meeting.last else None
     label = meeting.label
     cues: list[Cue] = []
@@ -199,14 +76,16 @@ def compose(passages: Sequence[Passage], meeting: Meeting) -> tuple[bytes, Meeti
                 continue  # what was said before reaches beyond this gap
             cues.append(place(cue._replace(text=layout(f"{shown}{cue.text}".split())), last))
             shown = ""
-    end = meeting.end(cues[0] if cues else None)
-    meeting = meeting._replace(start_ms=max([meeting.start_ms, *(p.start_ms for p in passages)]), label=label)
+    following = cues[0] if cues else None
+    old, new = (stamp(end_of(before, cue), comma) if before else "" for cue in (None, following))
+    meeting = meeting._replace(label=label)
     text = bytearray()
     for number, (cue, following) in enumerate(itertools.zip_longest(cues, cues[1:]), meeting.cues + 1):
-        head = f"{number}\n{stamp(cue.start_ms)} --> "
+        head = f"{number}\n{stamp(cue.start_ms, comma)} --> "
         end_at = meeting.bytes + len(text) + len(head)
-        text += f"{head}{stamp(end_of(cue, following))}\n{cue.text}\n\n".encode()
+        text += f"{head}{stamp(end_of(cue, following), comma)}\n{cue.text}\n\n".encode()
         meeting = meeting._replace(cues=number, last=cue[:3], end_at=end_at)
+    end = new.encode() if len(new) == len(old) else None
     return bytes(text), meeting._replace(bytes=meeting.bytes + len(text)), end
 
 
@@ -227,15 +106,15 @@ def end_of(cue: Cue, following: Cue | None) -> int:
     return min(end_ms, max(following.start_ms - SPACE_MS, min(following.start_ms, cue.start_ms + CUE_MS_MIN)))
 
 
-def stamp(time_ms: int) -> str:
+def stamp(time_ms: int, comma: str = ",") -> str:
     seconds, milliseconds = divmod(time_ms, 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{milliseconds:03}"
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{comma}{milliseconds:03}"
 
 
 def passage_of(turn: Turn) -> Passage:
     """Cut a turn into cues. Their words are the turn's words: none added, dropped or moved."""
     words = words_of(turn.text)
-    name = " ".join(words_of((turn.speaker or "")[:LABEL_CHARACTERS_MAX]))
+    name = " ".join(words_of(MeetingFiles.speaker_of(turn)[:LABEL_CHARACTERS_MAX]))
     lead = f"{name}:".split() if name else []
     times = times_of(words, turn) if words else []
     times = times[:1] * len(lead) + times
@@ -251,12 +130,8 @@ def passage_of(turn: Turn) -> Passage:
 
 def passage_of_gap(gap: Gap) -> Passage:
     """Say that there are no words here, why, and for how long."""
-    why = {"paused": "paused", "outage": "not transcribed", "journal-full": "not transcribed"}
-    seconds = max(0, gap.end_ms - gap.start_ms) / 1000
-    length = f"{seconds:.1f} s" if seconds < 60 else f"{round(seconds / 60, 1):g} min"
     start_ms = max(0, gap.start_ms)
-    text = f"[{why.get(gap.reason, 'no audio')} {length}]"
-    cue = Cue(start_ms, start_ms + 1, gap.end_ms, text)
+    cue = Cue(start_ms, start_ms + 1, gap.end_ms, MeetingFiles.note_of(gap))
     return Passage(f"gap-{gap.seq}", gap.seq or 0, start_ms, None, [cue])
 
 
@@ -358,43 +233,3 @@ def break_of(words: Sequence[str]) -> tuple[float, int]:
             cost += 1000 * (count == len(words) - 1 and words[-1].isdecimal())
             best = min(best, (cost, count))
     return best
-
-
-def names_of(turn: Turn) -> Iterator[str]:
-    """Name the meeting's file; then, should that name be another meeting's, further ones."""
-    room = re.sub(r"\W+", "-", unicodedata.normalize("NFKC", turn.room).lower()).strip("-")
-    room = room.encode()[:NAME_BYTES_MAX].decode(errors="ignore") or "room"
-    name = f"{room}-{datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone():%Y-%m-%dT%H%M}"
-    yield f"{name}.srt"
-    name = f"{name}-{zlib.crc32(turn.meeting_id.encode()):08x}"
-    yield f"{name}.srt"
-    yield from (f"{name}-{number}.srt" for number in itertools.count(2))
-
-
-def write_at(path: Path, at_bytes: int, data: bytes, patch: tuple[int, bytes] = (0, b"")) -> int:
-    """Have a file end in `data` from `at_bytes` on, on the disk; give its inode.
-
-    `patch` puts bytes in the place of as many. Where there is no room the file is cut back.
-    """
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        os.ftruncate(file, at_bytes)
-        os.pwrite(file, patch[1], patch[0])
-        if os.pwrite(file, data, at_bytes) < len(data):
-            os.ftruncate(file, at_bytes)
-            raise OSError(f"no room for a whole cue in {path}")
-        os.fdatasync(file)
-        if not at_bytes:
-            sync_folder(path.parent)
-        return os.fstat(file).st_ino
-    finally:
-        os.close(file)
-
-
-def sync_folder(folder: Path) -> None:
-    # So that a new name in it outlives a power cut.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,7 +20,8 @@ LINES_MAX = 400
 HOMES: Mapping[str, tuple[str, ...]] = {
     # One home a library: what is to be changed with it stands in one place.
     "assemblyai": ("transcription/",),
-    "dotenv": ("config.py",),
+    "av": ("capture/media.py",),
+    "dotenv": ("credentials.py",),
     "httpx": ("sinks/", "tokens/minting.py"),
     "moonshine_voice": ("engine/",),
     "msgpack": ("messages.py",),
@@ -44,18 +45,20 @@ GROUND = ("bus", "config", "control", "messages", "options", "runtime", "journal
 STAGES = ("capture", "transcription", "delivery", "engine")
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     # What a module or folder may import of ours, besides its own folder.
-    "__init__": ("messages", "sink", "delivery.subscription"),  # the last only when it is asked for
+    "__init__": ("meeting_files", "messages", "sink", "delivery.subscription"),  # the last when asked for
     "messages": (),
     "options": (),
     "session_settings": ("options",),
     "addresses": ("options",),
     "models": (),
     "sections": ("addresses", "options"),
-    "config": ("addresses", "options", "runtime.guard", "sections", "session_settings"),
+    "credentials": ("options", "runtime.guard"),
+    "config": ("addresses", "credentials", "options", "runtime.guard", "sections", "session_settings"),
     "doors": (),
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
     "sink": ("messages",),
+    "meeting_files": ("messages", "sink"),
     "control": ("bus", "config", "messages", "runtime"),
     "runtime": (),
     "journal": ("messages",),
@@ -68,11 +71,13 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "status": ("config", "control", "messages"),
     "summary": ("status",),
     "supervision": ("bus", "config", "control", "messages", "runtime", "status", "summary"),
-    "usage": (),
+    "token_usage": (),
+    "usage": ("token_usage",),
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
-        *("capture", "delivery.discovery", "models", "tokens", "transcription.trial"),
+        *("capture", "delivery.discovery", "delivery.following", "delivery.subscription", "journal"),
+        *("meeting_files", "models", "supervision.supervisor", "tokens", "transcription.trial", "usage"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

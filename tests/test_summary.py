@@ -168,3 +168,35 @@ def test_an_unreachable_service_is_so_since_the_first_failure():
 )
 def test_times_change_seldom(seconds, text):
     assert rough(seconds) == text
+
+
+# Several sources.
+
+
+def call(table, far):
+    captures = {"capture/table": {"state": table}, "capture/far": {"state": far}}
+    return {**captures, **{name: values for name, values in WELL.items() if name != "capture"}}
+
+
+@pytest.mark.parametrize(
+    ("stages", "since_ms", "text"),
+    [
+        (call("hearing", "hearing"), {}, "recording (table and far), live, 3 sinks"),
+        (call("paused", "paused"), {}, "paused (table and far), live, 3 sinks"),
+        (
+            call("hearing", "no-device"),
+            {f"{UNPLUGGED} far": AT_TWO},
+            f"table: recording, far: no microphone (unplugged since {CLOCK}), live, 3 sinks",
+        ),
+    ],
+)
+def test_several_sources_are_told_of_together_or_apart(stages, since_ms, text):
+    """Who is not heard must be seen at once."""
+    assert summary("boardroom", "running", stages, NOW_MS, since_ms) == f"boardroom: {text}"
+
+
+def test_what_lasts_is_noted_of_each_source():
+    since_ms = note_since({}, call("hearing", "hearing"), AT_TWO)
+    assert since_ms == {f"{HEARD} table": AT_TWO, f"{HEARD} far": AT_TWO}
+    since_ms = note_since(since_ms, call("hearing", "no-device"), NOW_MS)
+    assert since_ms[f"{UNPLUGGED} far"] == NOW_MS

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .meeting_files import Meeting, MeetingFiles, Passage
 from .messages import Gap, Turn, Word
 from .sink import Reject, Retry, Sink
 
@@ -9,7 +10,19 @@ if TYPE_CHECKING:
     from .delivery.subscription import Subscription
 
 __version__ = "0.1.0"
-__all__ = ["Gap", "Reject", "Retry", "Sink", "Subscription", "Turn", "Word", "__version__"]
+__all__ = [
+    "Gap",
+    "Meeting",
+    "MeetingFiles",
+    "Passage",
+    "Reject",
+    "Retry",
+    "Sink",
+    "Subscription",
+    "Turn",
+    "Word",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

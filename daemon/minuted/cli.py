@@ -5,15 +5,13 @@ import contextlib
 import importlib
 import json
 import os
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 from . import __version__
-from .usage import parser
+from .usage import parser, wants_texts
 
 # ruff: noqa: PLC0415
 
@@ -24,10 +22,6 @@ DONE: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 BAD_CONFIGURATION: Final = 78
-LOG_BYTES_MAX: Final = 10_000_000
-"""A log that `run --watch` finds longer is kept once, as minuted.log.1, and a new one is begun."""
-WATCH_END_S: Final = 1.0
-"""How long the captions may take to end by themselves after the run, and then when they are told to."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,72 +71,37 @@ def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings",
     settings, text = load_with_text(path)
     recording = getattr(arguments, "input", None)
     pace = getattr(arguments, "pace", None)
-    if recording or pace:
+    if recording:
         # Absolute: a file may be called "microphone".
-        source = recording.absolute() if recording else Path(settings.capture.source)
-        settings = settings.with_recording(source, pace)
-    return settings, text
+        return settings.with_recording(recording.absolute(), pace), text
+    return settings.with_pace(pace), text
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from .commands import check
+    from .commands import check, terminal
     from .runtime import logs
     from .supervision import supervisor
 
-    settings, text = _read(arguments, arguments.config)
+    inputs = arguments.input
+
+    def read(recording: Path | None) -> tuple["Settings", str]:
+        arguments.input = recording
+        return _read(arguments, arguments.config)
+
+    if wants_texts(arguments):
+        from .commands import recordings
+
+        return recordings.run(arguments, read)
+    settings, text = read(inputs[0] if inputs else None)
     check.prepare(settings)
     log = settings.state_dir / "minuted.log" if arguments.watch else None
-    with _captions(log, arguments.config) if log else contextlib.nullcontext():
+    with terminal.captions(log, arguments.config) if log else contextlib.nullcontext():
         logs.set_up("supervisor", settings.room)
         outcome = supervisor.supervise(settings, text, lambda: _read(arguments, settings.path))
     if outcome.status:
         more = f" (the log is {log})" if log else ""
         print(f"minuted: {outcome.reason}{more}", file=sys.stderr, flush=True)
     return outcome.status
-
-
-@contextlib.contextmanager
-def _captions(log_path: Path, config: Path | None) -> Iterator[None]:
-    """Keep the terminal for live captions, and send everything else to a log."""
-    from .config import HANDED_DOWN
-    from .runtime import signals
-
-    terminal = os.dup(2)
-    sys.stderr.flush()
-    with _log_file(log_path) as log:
-        os.dup2(log.fileno(), 2)
-    options = ["--config", str(config)] if config else []
-    watch = subprocess.Popen(
-        [sys.executable, "-m", "minuted", "watch", "--until-end", *options],
-        stdin=subprocess.DEVNULL,
-        # Captions need no key.
-        env={name: value for name, value in os.environ.items() if name not in HANDED_DOWN}
-        | {signals.PARENT: str(os.getpid())},
-        # Ctrl-C is not for the captions: the last words are still to come.
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        _end(watch)
-        sys.stderr.flush()
-        os.dup2(terminal, 2)
-        os.close(terminal)
-
-
-def _log_file(path: Path) -> IO[bytes]:
-    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-        path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
-
-
-def _end(watch: "subprocess.Popen[bytes]") -> None:
-    for number in (0, signal.SIGTERM, signal.SIGKILL):
-        if number:
-            watch.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            watch.wait(WATCH_END_S)
-            return
 
 
 def _stage(arguments: argparse.Namespace) -> int:
@@ -158,7 +117,7 @@ def _stage(arguments: argparse.Namespace) -> int:
     from .runtime import logs, notify
 
     settings = _settings(arguments)
-    name = [arguments.name] if arguments.command == "delivery" else []
+    name = [arguments.name] if getattr(arguments, "name", None) else []
     logs.set_up("/".join([arguments.command, *name]), settings.room)
     check.make_folders(settings)
     try:
@@ -356,6 +315,19 @@ def _token(arguments: argparse.Namespace) -> int:
     return act(_settings(arguments), arguments)
 
 
+def _replay(arguments: argparse.Namespace) -> int:
+    from .commands import replay
+
+    return replay.run(_settings(arguments), arguments)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from .commands import export
+
+    _quiet_logs()
+    return export.run(_settings(arguments), arguments)
+
+
 def _quiet_logs() -> None:
     """Leave standard output to the command."""
     from .runtime import logs
@@ -382,4 +354,6 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "keys": _keys,
     "token": _token,
     "token-server": _token,
+    "replay": _replay,
+    "export": _export,
 }

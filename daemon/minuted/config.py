@@ -8,17 +8,16 @@ known here, or has the wrong type, is a ConfigError with a line a person can act
 import inspect
 import os
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from dotenv import dotenv_values
-
 from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, check_tcp, check_url
+from minuted.credentials import HANDED_DOWN, KEY_NAME, TOKEN_SECRET_NAME, find, read
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
 from minuted.runtime import guard
 from minuted.sections import (
+    MICROPHONE,
     Capture,
     Cost,
     Engine,
@@ -26,17 +25,23 @@ from minuted.sections import (
     Meeting,
     Publish,
     SinkTable,
+    SoundSource,
     TokenServer,
     check_access,
     check_range,
     check_ranges,
+    check_sources,
 )
 from minuted.session_settings import StreamingSession, check_session
 
 # Read through here, wherever it is made.
 __all__ = [
+    "HANDED_DOWN",
+    "KEY_NAME",
     "LOOPBACK",
+    "MICROPHONE",
     "SOCKET_PATH_BYTES_MAX",
+    "TOKEN_SECRET_NAME",
     "Capture",
     "ConfigError",
     "Cost",
@@ -46,6 +51,7 @@ __all__ = [
     "Publish",
     "Settings",
     "SinkTable",
+    "SoundSource",
     "StreamingSession",
     "TokenServer",
     "build",
@@ -55,15 +61,8 @@ __all__ = [
 ]
 
 PLACES: Final = (Path("minuted.toml"), Path("/etc/minuted/minuted.toml"))
-_STAGES: Final = ("supervisor", "capture", "transcription", "engine")
+_STAGES: Final = ("supervisor", "transcription", "engine")
 
-KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
-KEY_BYTES_MAX: Final = 4096
-KEY_FD_NAME: Final = "MINUTED_KEY_FD"
-"""The environment's name for a descriptor that reads as the key: a supervisor's way to hand it down."""
-TOKEN_SECRET_NAME: Final = "MINUTED_TOKEN_SECRET"  # noqa: S105  # its name
-HANDED_DOWN: Final = {KEY_NAME: KEY_FD_NAME, TOKEN_SECRET_NAME: "MINUTED_TOKEN_SECRET_FD"}
-"""The secrets in the environment, and the names of the descriptors that read as they."""
 SERVICE_NAME: Final = "MINUTED_SERVICE"
 """The environment's name for the service a supervisor has decided on: its children see no key."""
 ACCEPTED_NAME: Final = "MINUTED_ACCEPTED"
@@ -124,8 +123,34 @@ class Settings:
         return f"ipc://{folder}/replay.sock"
 
     @property
+    def sources(self) -> tuple[SoundSource, ...]:
+        """What is heard: the tables of `[[capture.sources]]`, else the one source of `[capture]`."""
+        one = self.capture
+        return one.sources or (
+            SoundSource(name="", source=one.source, device=one.device, channel=one.channel),
+        )
+
+    def source(self, name: str) -> SoundSource:
+        """Give the source of that name; "" is the only one. Raises ConfigError."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        names = ", ".join(source.name for source in self.capture.sources)
+        if not names:
+            raise ConfigError(f"there is no [[capture.sources]] table, so none is called {name!r}")
+        raise ConfigError(f"name the source, one of {names}" + (f"; none is {name!r}" if name else ""))
+
+    @property
     def frames_endpoint(self) -> str:
-        return f"ipc://{self.runtime_dir}/frames.sock"
+        return self.frames_of("")
+
+    def frames_of(self, source: str) -> str:
+        """Where the frames of a source go."""
+        return f"ipc://{self.runtime_dir}/frames{f'-{source}' if source else ''}.sock"
+
+    def audio_dir(self, source: str) -> Path:
+        """Where the sound of a source is kept until it is safe."""
+        return self.state_dir / (f"audio-{source}" if source else "audio")
 
     def control_endpoint(self, stage: str) -> str:
         """Where `stage` ("capture", "delivery/webhook", "supervisor" …) answers requests."""
@@ -148,7 +173,7 @@ class Settings:
 
     def api_key(self) -> str:
         """Give the service's key, or "" where there is none: a credential, the environment, a .env file."""
-        return self._secret("assemblyai.key", KEY_NAME)
+        return find("assemblyai.key", KEY_NAME, self.key_files)
 
     @property
     def takes_tokens(self) -> bool:
@@ -158,22 +183,8 @@ class Settings:
     def token_secret(self) -> str:
         """Give the secret for `engine.token_url`, or "" where there is none."""
         if file := self.engine.token_secret_file:
-            return _read(file, lambda file: file.read_text(encoding="utf-8"))
-        return self._secret("token.secret", TOKEN_SECRET_NAME)
-
-    def _secret(self, credential: str, name: str) -> str:
-        """Look for a secret in a credential, in the environment, in the .env files."""
-        file = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent", credential)
-        if secret := _read(file, lambda file: file.read_text(encoding="utf-8")):
-            return secret
-        handed = os.environ.get(HANDED_DOWN[name], "")
-        given = os.pread(int(handed), KEY_BYTES_MAX, 0).decode() if handed else os.environ.get(name, "")
-        if secret := _checked(given, name):
-            return secret
-        for file in self.key_files:
-            if secret := _read(file, lambda file: dotenv_values(file).get(name) or ""):
-                return secret
-        return ""
+            return read(file)
+        return find("token.secret", TOKEN_SECRET_NAME, self.key_files)
 
     @property
     def key_files(self) -> tuple[Path, ...]:
@@ -186,30 +197,14 @@ class Settings:
 
     def with_recording(self, recording: Path, pace: str | None) -> "Settings":
         """Take the sound from a recording instead, as `run --input` does."""
-        capture = replace(self.capture, source=str(recording))
-        if pace:
-            capture = replace(capture, pace=value_of(Capture, "pace", pace, "--pace"))
-        return replace(self, capture=capture)
+        capture = replace(self.capture, source=str(recording), sources=())
+        return replace(self, capture=capture).with_pace(pace)
 
-
-def _read(file: Path, read: Callable[[Path], str]) -> str:
-    """Give the key that is read from a file, or "" where there is none. Raises ConfigError."""
-    if changed := guard.changeable(file):
-        raise ConfigError(changed)
-    try:
-        return _checked(read(file), str(file.absolute())) if file.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{file.absolute()} cannot be read: {reason}") from None
-
-
-def _checked(key: str, where: str) -> str:
-    """Give a key without the space around it. Raises ConfigError for what is none, not showing it."""
-    key = key.strip()
-    if not key.isascii() or not key.isprintable() or " " in key:
-        # Libraries would refuse it later, and say it aloud.
-        raise ConfigError(f"{where}: the key is more than one word of plain letters and digits")
-    return key
+    def with_pace(self, pace: str | None) -> "Settings":
+        """Play recordings at another pace, where one is given."""
+        if not pace:
+            return self
+        return replace(self, capture=replace(self.capture, pace=value_of(Capture, "pace", pace, "--pace")))
 
 
 def load(path: Path | None = None) -> Settings:
@@ -273,8 +268,11 @@ def validate(settings: Settings) -> None:
     for name in settings.sinks:
         if not name.isidentifier():
             raise ConfigError(f"[sinks.{name}]: a sink's name is made of letters, digits and _")
+    # Sockets are named after sources.
+    check_sources(settings.capture)
     own = [
-        settings.frames_endpoint,
+        *(settings.frames_of(source.name) for source in settings.sources),
+        *(settings.control_endpoint(source.stage) for source in settings.sources),
         *(settings.control_endpoint(stage) for stage in _STAGES),
         *(settings.control_endpoint(f"delivery/{name}") for name in settings.sinks),
     ]

@@ -78,6 +78,8 @@ class Turn(Message):
     speaker: str | None = None
     language: str | None = None
     confidence: float | None = None
+    channel: str | None = None
+    """Which of several sources it was heard on."""
 
     def topic_of(self) -> str:
         if self.type == "revision":
@@ -98,6 +100,7 @@ class Gap(Message):
     start_ms: int
     end_ms: int
     reason: str
+    channel: str | None = None
 
 
 Record = Turn | Gap
@@ -119,6 +122,7 @@ class Session(Message):
     reason: str = ""
     retry_in_s: float | None = None
     model: str = ""
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

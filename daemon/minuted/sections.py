@@ -1,11 +1,36 @@
 """The sections of minuted.toml: frozen dataclasses whose defaults and docstrings are the sample too."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from minuted.addresses import check_listen, check_secret_url
 from minuted.options import ConfigError
+
+MICROPHONE: Final = "microphone"
+SOURCES_MAX: Final = 4
+"""Each is a session of its own, and costs one."""
+NAME_CHARACTERS_MAX: Final = 16
+"""Of a source's name: it is part of sockets' paths and of subtitles' labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundSource:
+    """One of several sources: a `[[capture.sources]]` table, or all there is, whose name is empty."""
+
+    name: str
+    source: str = MICROPHONE
+    device: str = ""
+    channel: int = 0
+
+    @property
+    def stage(self) -> str:
+        """Name the process that hears it."""
+        return f"capture/{self.name}" if self.name else "capture"
+
+    @property
+    def is_recording(self) -> bool:
+        return self.source != MICROPHONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +45,14 @@ class Capture:
     """Which of the device's or recording's channels to use, counted from 1; 0 mixes them all."""
     pace: Literal["real-time", "fast"] = "real-time"
     """How a recording is played: in real time, or as fast as the engine takes it (local engine only)."""
+    sources: tuple[SoundSource, ...] = ()
+    """Several sources at once, such as the table and the far end of a call: a table each instead of the keys
+    above (but pace), like this one. Each has a session of its own: two cost twice as much.
+      [[capture.sources]]
+      name = "table"
+      device = "Jabra"
+      channel = 0
+    The name is the `channel` of its turns, and source, device and channel are as above."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +69,8 @@ class Engine:
     model_arch: Literal["tiny", "base", "tiny-streaming", "small-streaming", "medium-streaming"] = "tiny"
     """The kind of model in model_dir."""
     sessions_max: int = 2
-    """Sessions open at once: 2 catch up with an outage behind the live one; 1 works it off first."""
+    """Sessions open at once, of each source: 2 catch up with an outage behind the live one; 1 works it off
+    first."""
     live_first_s: float = 5.0
     """A break longer than this is caught up with behind the live session; a shorter one within it."""
     update_interval_s: float = 1.0
@@ -161,6 +195,36 @@ def check_access(engine: Engine, cost: Cost, token_server: TokenServer) -> None:
         ("token_server.per_minute", token_server.per_minute, 1, 1000),
     ):
         check_range(key, value, low, high)
+
+
+def check_sources(capture: Capture) -> None:
+    """Raise ConfigError for sources that cannot be heard side by side."""
+    sources = capture.sources
+    if not sources:
+        return
+    if len(sources) > SOURCES_MAX:
+        raise ConfigError(f"[[capture.sources]]: {len(sources)} are more than {SOURCES_MAX}")
+    for key in ("source", "device", "channel"):
+        if getattr(capture, key) != getattr(Capture(), key):
+            raise ConfigError(f"capture.{key}: with [[capture.sources]] it belongs into one of those tables")
+    for place, source in enumerate(sources):
+        where = f"capture.sources[{place}]"
+        if not source.name.isidentifier() or len(source.name) > NAME_CHARACTERS_MAX:
+            raise ConfigError(
+                f"{where}.name: {source.name!r} is not a name of letters, digits and _, "
+                f"{NAME_CHARACTERS_MAX} characters at most"
+            )
+        if source.channel < 0:
+            raise ConfigError(f"{where}.channel counts from 1; 0 mixes all channels")
+        for other in sources[:place]:
+            if source.name.casefold() == other.name.casefold():
+                raise ConfigError(f"{where}: there is another source called {source.name!r}")
+            if replace(source, name="") == replace(other, name=""):
+                raise ConfigError(
+                    f"{where}: {source.name!r} and {other.name!r} are the same sound, to be paid for twice"
+                )
+    if len({source.is_recording for source in sources}) > 1:
+        raise ConfigError("[[capture.sources]]: either all are microphones, or all are recordings")
 
 
 def check_range(key: str, value: float, low: float, high: float) -> None:

@@ -17,6 +17,7 @@ _DETAILS: Final = (
     ("model", "model {}"),
     ("spent", "{}"),
     ("warning", "{}"),
+    ("billed", "{} sessions at once, each billed"),
     ("backlog_s", "{:.1f} s behind"),
     ("behind_s", "{:.1f} s to catch up with"),
     ("last_seq", "last turn {}"),
@@ -78,7 +79,7 @@ def merged(row: Mapping[str, Any], own: Mapping[str, Any] | None) -> dict[str, A
 def stage_names(settings: Settings) -> list[str]:
     """Name every stage this configuration may run, in the order in which words pass them."""
     sinks = [f"delivery/{name}" for name, sink in settings.sinks.items() if sink.enabled]
-    return ["capture", "transcription", *sinks, "engine"]
+    return [*(source.stage for source in settings.sources), "transcription", *sinks, "engine"]
 
 
 def table(status: Mapping[str, Any], now_ms: int) -> str:
@@ -99,6 +100,10 @@ def table(status: Mapping[str, Any], now_ms: int) -> str:
                 details(values),
             )
         )
+        rows += [
+            (f"  {name}", str(channel.get("state", "?")), "", "", "", details(channel))
+            for name, channel in values.get("channels", {}).items()
+        ]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]

@@ -52,15 +52,17 @@ def lasting(stages: Stages, before: Iterable[str] = ()) -> set[str]:
 
     A microphone that is gone for longer than this knows of was perhaps never there.
     """
-    capture, transcription = stages.get("capture", {}), stages.get("transcription", {})
     found = set()
-    if capture.get("state") == "no-device":
-        found.add(UNPLUGGED if UNPLUGGED in before or HEARD in before else NO_MICROPHONE)
-    elif capture.get("state") == PAUSED:
-        found.add(PAUSED)
-    if HEARD in before or capture.get("state") == "hearing":
-        found.add(HEARD)
-    if _is_unreachable(transcription):
+    for name in _captures(stages):
+        state = stages[name].get("state")
+        unplugged, missing, heard = (_of(what, name) for what in (UNPLUGGED, NO_MICROPHONE, HEARD))
+        if state == "no-device":
+            found.add(unplugged if unplugged in before or heard in before else missing)
+        elif state == PAUSED:
+            found.add(_of(PAUSED, name))
+        if heard in before or state == "hearing":
+            found.add(heard)
+    if _is_unreachable(stages.get("transcription", {})):
         found.add(UNREACHABLE)
     return found
 
@@ -71,23 +73,43 @@ def note_since(since_ms: Mapping[str, int], stages: Stages, now_ms: int) -> dict
 
 
 def _sound(stages: Stages, since_ms: Mapping[str, int]) -> str:
-    capture = stages.get("capture")
-    if capture is None:
+    """Say how it is with the sound: of several sources once where they are alike, else of each."""
+    said = {name: _sound_of(name, stages[name], since_ms) for name in _captures(stages)}
+    if not said:
         return "capture does not run"
+    if len(set(said.values())) == 1:
+        (text,) = set(said.values())
+        return text if len(said) == 1 else f"{text} ({' and '.join(map(_source, said))})"
+    return ", ".join(f"{_source(name)}: {text}" for name, text in said.items())
+
+
+def _captures(stages: Stages) -> list[str]:
+    return [name for name in stages if name.partition("/")[0] == "capture"]
+
+
+def _source(stage: str) -> str:
+    return stage.partition("/")[2]
+
+
+def _of(what: str, stage: str) -> str:
+    """Name what lasts, of which source."""
+    return f"{what} {_source(stage)}".rstrip()
+
+
+def _sound_of(name: str, capture: Mapping[str, Any], since_ms: Mapping[str, int]) -> str:
+    unplugged, missing = _of(UNPLUGGED, name), _of(NO_MICROPHONE, name)
     state, reason = str(capture.get("state", "")), str(capture.get("reason") or capture.get("status") or "")
     if state == "no-device":
-        if UNPLUGGED in since_ms:
-            return f"no microphone (unplugged since {_clock(since_ms[UNPLUGGED])})"
-        return "no microphone" + (
-            f" since {_clock(since_ms[NO_MICROPHONE])}" if NO_MICROPHONE in since_ms else ""
-        )
+        if unplugged in since_ms:
+            return f"no microphone (unplugged since {_clock(since_ms[unplugged])})"
+        return "no microphone" + (f" since {_clock(since_ms[missing])}" if missing in since_ms else "")
     if state == PAUSED:
         until_ms = capture.get("paused_until_ms")
         return f"paused until {_clock(until_ms)}" if until_ms else "paused"
     if state == "disk-full":
         return f"not recording ({reason})"
     if _is_down(capture):
-        return f"not recording ({_down('capture', capture)})"
+        return f"not recording ({_down(name, capture)})"
     if state == "ready":  # it has only just said so, and how it is
         return reason or "recording"
     if state == "starting":

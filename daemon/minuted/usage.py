@@ -3,12 +3,18 @@
 import argparse
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+from .token_usage import add_tokens
 
 _STATUSES: Final = "exit status: 0 done, 1 failed while running, 2 wrong usage, 78 bad configuration"
 PAUSE_S_MAX: Final = 7 * 86400.0
 """Who wants more than a week of a pause wants one without an end."""
+FORMATS: Final = ("srt", "vtt", "txt", "md", "json")
+WRITTEN: Final = ("srt", "vtt", "txt", "json")
+"""What is written beside recordings unless told otherwise."""
 _PLACES: Final = "the configuration; unless given ./minuted.toml, else /etc/minuted/minuted.toml"
 
 
@@ -46,8 +52,9 @@ def parser(version: str) -> argparse.ArgumentParser:
         "it at once. With a recording it ends by itself when every turn is delivered.",
         "minuted run",
         "minuted run --input meeting.wav --watch",
+        "minuted run --input talks/ interview.mp3 --pace fast",
     )
-    _add_input(run)
+    _add_inputs(run)
     run.add_argument(
         "--watch",
         action="store_true",
@@ -62,6 +69,13 @@ def parser(version: str) -> argparse.ArgumentParser:
         alone = "A service of its own may run it; `minuted run` starts it by itself."
         added = add(stage, summary, f"{more} {alone}", f"minuted {stage} --config minuted.toml")
         _add_input(added)
+        if stage == "capture":
+            added.add_argument(
+                "name",
+                metavar="NAME",
+                nargs="?",
+                help="which of the [[capture.sources]]",
+            )
 
     delivery = add(
         "delivery",
@@ -184,48 +198,87 @@ def parser(version: str) -> argparse.ArgumentParser:
         default=Path(),
         help="the client's file, or a folder for it; unless given NAME.key.json here",
     )
-    token = add(
-        "token",
-        "print a temporary token",
-        "Made with the key, or fetched as the configuration says; whoever has it may open sessions that the "
-        "key pays for. Exit status 1, with the reason, when none can be had.",
-        "minuted token",
-        "minuted token --expires 600 --max-session 3600",
-    )
-    token.add_argument(
-        "--expires",
-        metavar="SECONDS",
-        type=_whole(1, 600),
-        help="how long it opens sessions; unless given 60",
-    )
-    token.add_argument(
-        "--max-session", metavar="SECONDS", type=_whole(60, 10800), help="how long a session may last"
-    )
-    server = add(
-        "token-server",
-        "give rooms temporary tokens over HTTP",
-        "Only this machine holds the key; each room has a secret of its own and fetches a token for each "
-        "session ([engine] token_url). `clients new` prints a room's secret, `clients list` shows who has "
-        "one, `clients revoke` ends that at once.",
-        "minuted token-server clients new boardroom",
-        "minuted token-server",
-        "minuted token-server clients revoke boardroom",
-    )
-    server.add_argument("what", choices=("clients",), metavar="clients", nargs="?", help="see to the clients")
-    server.add_argument("action", choices=("new", "list", "revoke"), metavar="new|list|revoke", nargs="?")
-    server.add_argument("name", metavar="NAME", nargs="?", help="the client's name: letters, digits, _ - .")
+    _add_records(add)
+    add_tokens(add)
     return top
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    """Read a whole number within bounds."""
+def _add_records(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Describe the commands that read the journal."""
+    replay = add(
+        "replay",
+        "print records again",
+        "Finals, revisions and gaps by their numbers, one JSON object a line, as the file log has them; from "
+        "the running daemon, or from what it has left. Exit status 1 when some of those asked for are gone.",
+        "minuted replay --from-seq 120 --to-seq 180",
+        "minuted replay --follow | jq -r .text",
+    )
+    replay.add_argument(
+        "--from-seq", metavar="N", type=_number, help="begin with this one; unless given the first"
+    )
+    replay.add_argument(
+        "--to-seq", metavar="M", type=_number, help="end with this one; unless given the last"
+    )
+    replay.add_argument("--follow", action="store_true", help="go on with those to come, until Ctrl-C")
+    form = replay.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", action="store_true", help="one JSON object a line; so it is unless told otherwise"
+    )
+    form.add_argument("--msgpack", action="store_true", help="msgpack maps, one after the other")
+    export = add(
+        "export",
+        "write a meeting as a text",
+        "From the journal, whether the daemon runs or not: in the order in which it was said, turns "
+        "that came late in their places, as last revised, gaps noted. The last meeting unless told which.",
+        "minuted export --list",
+        "minuted export --format srt --output meeting.srt",
+        "minuted export --from 2026-11-22T09:30 --to 2026-11-22T12:00 --format md",
+    )
+    which = export.add_mutually_exclusive_group()
+    which.add_argument("--meeting", metavar="ID", help="this one; the beginning of its name will do")
+    which.add_argument("--last", action="store_true", help="the last one; so it is unless told otherwise")
+    which.add_argument(
+        "--list", action="store_true", help="list the meetings instead: name, start, length, turns"
+    )
+    for option, what in (("--from", "after"), ("--to", "before")):
+        export.add_argument(
+            option,
+            metavar="TIME",
+            dest=f"{option[2:]}_time",
+            type=moment,
+            help=f"only what was said {what} it: 2026-11-22T09:30, or 09:30 of today",
+        )
+    export.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="subtitles (srt, vtt), minutes to read (txt, md) or all there is (json); unless given "
+        "as the output's name ends, else txt",
+    )
+    export.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=Path("-"),
+        help="unless given, or -, the standard output",
+    )
 
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {low} to {high}")
-        return int(text)
 
-    return read
+def moment(text: str) -> datetime:
+    """Read a time of today, or a day and time; local unless it says otherwise."""
+    if ":" in text and "-" not in text.partition("+")[0]:
+        text = f"{datetime.now().astimezone():%Y-%m-%d}T{text}"
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: give 2026-11-22T09:30, or 09:30 for today"
+        ) from None
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 53:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a record: they are 1, 2, 3 …")
+    return int(text)
 
 
 def duration_s(text: str) -> float:
@@ -239,10 +292,56 @@ def duration_s(text: str) -> float:
     return seconds
 
 
+def _add_inputs(run: argparse.ArgumentParser) -> None:
+    run.add_argument(
+        "--input",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        action="extend",
+        help="take the sound from this recording, not as configured; of several, or of all in a folder, "
+        "one after the other, with their texts written beside them",
+    )
+    _add_pace(run)
+    run.add_argument(
+        "--write",
+        metavar="FORMATS",
+        type=_formats,
+        help=f"the texts written beside each recording: {','.join(WRITTEN)} unless given for several or a "
+        "folder, none for a single one",
+    )
+    run.add_argument(
+        "--output-dir", metavar="FOLDER", type=Path, help="where those go, not beside the recordings"
+    )
+    run.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="take recordings again whose texts are there; unless given, such are passed over",
+    )
+
+
+def wants_texts(arguments: argparse.Namespace) -> bool:
+    """Whether a run is of recordings whose texts are to be written: several, a folder, or as told."""
+    inputs = arguments.input or []
+    told = arguments.write or arguments.output_dir or arguments.overwrite
+    return bool(told) or len(inputs) > 1 or any(each.is_dir() for each in inputs)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if wrong := [part for part in found if part not in FORMATS]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is no format: there are {', '.join(FORMATS)}")
+    return found
+
+
 def _add_input(added: argparse.ArgumentParser) -> None:
     added.add_argument(
         "--input", metavar="FILE", type=Path, help="take the sound from this recording, not as configured"
     )
+    _add_pace(added)
+
+
+def _add_pace(added: argparse.ArgumentParser) -> None:
     added.add_argument(
         "--pace",
         choices=("real-time", "fast"),

@@ -114,3 +114,12 @@ def test_a_recording_cannot_be_paused(tmp_path):
 def test_the_note_tells_since_when(tmp_path):
     Pause(tmp_path).begin()
     assert json.loads((tmp_path / NOTE).read_text()).keys() == {"since_ms", "until_ms"}
+
+
+def test_one_that_has_run_out_leaves_a_new_one_that_another_process_noted(tmp_path):
+    """Several sources share the note, and are asked one after the other."""
+    far = Pause(tmp_path)
+    far.begin(time.time() * 1000 - 1)
+    Pause(tmp_path).begin()
+    far.tidy()
+    assert Pause(tmp_path).is_on

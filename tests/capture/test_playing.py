@@ -14,8 +14,9 @@ from minuted.capture.playing import NOTE, begin
 from minuted.capture.recording import Recording
 from minuted.config import Settings
 from minuted.journal.audio_reader import AudioReader
+from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder
-from minuted.messages import FRAME_BYTES, AudioEnd, AudioFrame
+from minuted.messages import FRAME_BYTES, AudioEnd, AudioFrame, AudioGap
 
 NOW_MS = 1_700_000_000_123
 RUN = {"MINUTED_RUN": "first"}
@@ -50,6 +51,19 @@ def test_a_note_that_is_none_is_no_hindrance(tmp_path: Path, content: bytes):
     (tmp_path / NOTE).write_bytes(content)
     assert not begin(tmp_path, "r", "a.wav", 5, NOW_MS).goes_on
     assert begin(tmp_path, "r", "a.wav", NOW_MS, NOW_MS).goes_on
+
+
+def test_recordings_that_are_played_together_begin_as_one(tmp_path: Path):
+    """Two channels of a call: what was said at once must have one time, whichever process comes first."""
+    for name, last in (("table", NOW_MS), ("far", NOW_MS + 5)):
+        writer = AudioWriter(Folder(tmp_path / f"audio-{name}"), hours_max=1)
+        writer.append(AudioEnd(next_number=last, reason="drained"))
+        writer.append(AudioGap(from_number=last, to_number=last + 1, reason="x"))
+        writer.close()
+    table = begin(tmp_path, "r", "a\nb", NOW_MS + 1, NOW_MS, [tmp_path / "audio-far"])
+    far = begin(tmp_path, "r", "a\nb", NOW_MS + 6, NOW_MS + 800, [tmp_path / "audio-table"])
+    assert table == far
+    assert table.first_number == NOW_MS + 6
 
 
 # Killed.

@@ -11,7 +11,16 @@ import pytest
 
 from minuted import keys
 from minuted.commands import check, machine
-from minuted.config import Capture, ConfigError, Engine, Publish, Settings, SinkTable, StreamingSession
+from minuted.config import (
+    Capture,
+    ConfigError,
+    Engine,
+    Publish,
+    Settings,
+    SinkTable,
+    SoundSource,
+    StreamingSession,
+)
 from minuted.control import ControlServer
 from simulator import Fault, Service
 
@@ -280,3 +289,17 @@ def test_a_run_does_not_start_without_its_recording(settings):
 def test_a_terminal_without_ticks_gets_words():
     assert check.line(check.Finding("source", ok=True, text="x"), "ascii").startswith("ok  source")
     assert check.line(check.Finding("source", ok=False, text="x"), "latin-1").startswith("NO  source")
+
+
+def test_several_sources_are_each_looked_at_and_their_price_is_told(settings, recording, monkeypatch):
+    """Two sessions are billed, which nobody should learn from the bill."""
+    two = tuple(SoundSource(name=name, source=str(recording), channel=n) for n, name in enumerate(("a", "b")))
+    several = replaced(settings, capture=Capture(sources=two))
+    lines = found(several)
+    assert lines["source a"].ok
+    assert lines["source b"].ok
+    assert "price" not in lines
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "a-key")
+    price = found(replaced(several, engine=Engine(service="assemblyai")))["price"]
+    assert price.warns
+    assert "2 sources are 2 sessions at once, and cost 2 times as much as one" in price.text

@@ -101,3 +101,50 @@ def test_an_end_says_whether_there_was_a_pause(settings, was_paused, said):
         assert pausing.end(settings) == said
     finally:
         capture.close()
+
+
+# Several sources.
+
+TWO = "[[capture.sources]]\nname = 'table'\n[[capture.sources]]\nname = 'far'\ndevice = 'HDMI'\n"
+
+
+def serve_each(settings, pause_far):
+    looks: dict[str, list[bool]] = {"table": [], "far": []}
+
+    def handlers(name, pause):
+        def status(_):
+            looks[name].append(len(looks[name]) > 2)
+            return {"paused": looks[name][-1]}
+
+        return {"pause": pause, "resume": pause, "status": status}
+
+    servers = [
+        ControlServer(settings.control_endpoint(f"capture/{name}"), handlers(name, pause))
+        for name, pause in (("table", lambda _: {"text": "paused", "was_paused": True}), ("far", pause_far))
+    ]
+    return servers, looks
+
+
+def test_all_microphones_are_closed_when_it_returns(make_settings):
+    settings = make_settings(TWO)
+    servers, looks = serve_each(settings, lambda _: {"text": "paused", "was_paused": True})
+    try:
+        assert pausing.begin(settings, 60.0) == "paused"
+        assert looks["table"][-1]
+        assert looks["far"][-1]
+        assert pausing.end(settings) == "resumed"
+    finally:
+        for server in servers:
+            server.close()
+
+
+def test_a_pause_that_only_one_of_them_has_heeded_is_none(make_settings):
+    """The far end would hear on while everybody at the table believes in privacy."""
+    settings = make_settings(TWO)
+    servers, _ = serve_each(settings, lambda _: {"ok": False, "error": "no room on the disk"})
+    try:
+        with pytest.raises(pausing.NotDoneError, match="no room on the disk; only capture/table did so"):
+            pausing.begin(settings, None)
+    finally:
+        for server in servers:
+            server.close()

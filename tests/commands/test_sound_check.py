@@ -50,9 +50,9 @@ def microphones(runtime_dir):
     made.stop()
 
 
-def devices(microphones, runtime_dir, *words: str) -> subprocess.CompletedProcess[str]:
+def devices(microphones, runtime_dir, *words: str, more: str = "") -> subprocess.CompletedProcess[str]:
     file = runtime_dir / "minuted.toml"
-    file.write_text(f'state_dir = "{runtime_dir}/state"\nruntime_dir = "{runtime_dir}"\n')
+    file.write_text(f'state_dir = "{runtime_dir}/state"\nruntime_dir = "{runtime_dir}"\n{more}')
     return subprocess.run(
         [sys.executable, "-m", "minuted", "devices", "--config", str(file), *words],
         capture_output=True,
@@ -83,3 +83,14 @@ def test_one_that_is_not_there_is_a_failure(microphones, runtime_dir):
     done = devices(microphones, runtime_dir, "--test", "Yeti")
     assert (done.returncode, done.stdout) == (1, "")
     assert 'no input device is called "Yeti"' in done.stderr
+
+
+def test_every_source_is_tried_and_a_source_s_name_stands_for_its_device(microphones, runtime_dir):
+    """Who sets up a room wants to know that both sides can be heard."""
+    more = "[[capture.sources]]\nname = 'table'\ndevice = 'ceiling'\n[[capture.sources]]\nname = 'far'\n"
+    done = devices(microphones, runtime_dir, "--test", more=f"{more}device = 'Yeti'\n")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == "table, ceiling: recording 2 s"
+    assert 'far: capture.device: no input device is called "Yeti"' in done.stderr
+    done = devices(microphones, runtime_dir, "--test", "table", more=f"{more}device = 'Yeti'\n")
+    assert (done.returncode, done.stdout.count("recording")) == (0, 1)

@@ -376,3 +376,12 @@ def test_without_a_terminal_there_are_finals_alone_a_line_each(runtime_dir):
         turns.publish(session("drained"))
         assert process.wait(WAIT_S) == 0
         assert process.stdout.read() == ""
+
+
+def test_a_channel_stands_before_its_speaker():
+    """Speaker A at the table is not speaker A at the far end."""
+    far = turn("Hello.", final=True, channel="far", speaker="A")
+    assert final_line(far).plain == "✓ 00:00  far A: Hello."
+    assert final_line(turn("Hello.", final=True, channel="far")).plain == "✓ 00:00  far: Hello."
+    gap = Gap(room="attic", meeting_id="m1", start_ms=0, end_ms=9000, reason="device-lost", channel="far")
+    assert plain(gap) == "- 00:00  no words of far until 00:09: device-lost"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from minuted.meeting_files import MEETINGS_MAX
 from sinks.samples import NINE_THIRTY_MS, opened, turn
-from sinks.subtitles import HOUR_MS, content_of, read, srt, write_all
+from sinks.subtitles import HOUR_MS, content_of, read, write_all
 
 
 def test_the_file_is_named_by_room_and_local_time(tmp_path, monkeypatch):
@@ -172,8 +173,8 @@ def test_drafts_are_kept_for_the_last_few_meetings_only(tmp_path):
         started = {"meeting_id": f"m{day}", "meeting_started_at_ms": NINE_THIRTY_MS + day * 24 * HOUR_MS}
         write_all(sink, turn(day + 1, f"day {day}", **started))
     assert len(list(tmp_path.glob("*.srt"))) == 12
-    assert len(list((tmp_path / ".minuted").iterdir())) == srt.MEETINGS_MAX
-    assert len(sink.checkpoint["meetings"]) == srt.MEETINGS_MAX
+    assert len(list((tmp_path / ".minuted").iterdir())) == MEETINGS_MAX
+    assert len(sink.checkpoint["meetings"]) == MEETINGS_MAX
 
 
 def test_only_the_group_may_read(tmp_path):

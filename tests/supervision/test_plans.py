@@ -95,9 +95,11 @@ def test_what_everything_hangs_on_cannot_change(new, key):
 
 def test_every_key_is_thought_of():
     """One that is forgotten is refused; here it is noticed."""
-    fixed = {"room", "state_dir", "runtime_dir", "publish", "sinks", "journal"}
+    fixed = {"room", "state_dir", "runtime_dir", "publish", "sinks", "journal", "capture"}
     assert {field.name for field in fields(Settings)} == {key for key in EFFECTS if "." not in key} | fixed
     assert {f"journal.{field.name}" for field in fields(Journal)} - EFFECTS.keys() == {"journal.audio"}
+    of_sources = {"capture.source", "capture.device", "capture.channel", "capture.sources"}
+    assert {f"capture.{field.name}" for field in fields(Capture)} - EFFECTS.keys() == of_sources
 
 
 def test_what_is_held_in_memory_is_not_thrown_away_for_a_parameter():

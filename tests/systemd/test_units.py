@@ -14,6 +14,7 @@ EXPOSURE_MAX = {
     # Tenths, as `systemd-analyze security` counts: 0 is a service that may do nothing, 100 is root.
     "minuted.service": 13,
     "minuted-capture.service": 5,
+    "minuted-capture@.service": 5,
     "minuted-sink@.service": 3,
     "minuted-transcription.service": 11,
     "minuted-sink-network@.service": 11,

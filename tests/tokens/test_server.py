@@ -206,6 +206,7 @@ def test_a_connection_that_says_nothing_is_closed(
             assert stranger.recv(4096) == b""
         except ConnectionResetError:
             pass
+    monkeypatch.undo()
     assert running.ask(secret).status_code == 200
 
 

@@ -14,8 +14,8 @@ from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal, TurnJournalFullError
 from minuted.messages import AudioEnd, AudioFrame, AudioGap, Gap, Message, Record, Session, Turn
-from minuted.transcription.intake import intake_of
 from minuted.transcription.publisher import Publisher
+from minuted.transcription.sounds import sounds_of
 from minuted.transcription.transcriber import Transcriber
 from simulator import Service
 from simulator.coded import Recording
@@ -74,8 +74,8 @@ class Room:
         def work() -> None:
             journal = Journal(settings.state_dir / "turns.db")
             journal.is_full = self._disk_is_full
-            intake = intake_of(settings, frames, journal)
-            transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal), intake)
+            sounds = sounds_of(settings, {"": frames}, journal)
+            transcriber = Transcriber(settings, Publisher(turns, replay, journal), sounds)
             self._made.append(transcriber)
             self._ready.set()
             try:

@@ -23,8 +23,9 @@ def test_a_channel_tells_what_its_session_does(make_room: Callable) -> None:
     with Service() as service:
         room = make_room(service)
         room.play(RECORDING)
-        room.wait_for(lambda: room.finals)
+        room.wait_for(lambda: room.transcriber.status()["finals"])
         told = room.transcriber.status()
         assert (told["state"], told["sessions"], told["finals"]) == ("live", 1, 1)
+        assert "channels" not in told
         room.end()
     assert room.transcriber.status()["held_s"] == 0.0

@@ -16,7 +16,7 @@ from minuted.capture.microphone import Microphone
 from minuted.capture.outlets import UNREAD_FRAMES_MAX, Direct, Journalled, Outlet, last_word
 from minuted.capture.pause import Pause, handlers
 from minuted.capture.sender import Sender, Source
-from minuted.config import RUN_NAME, Settings
+from minuted.config import RUN_NAME, Settings, SoundSource
 from minuted.control import ControlServer
 from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder, FolderInUseError
@@ -33,28 +33,31 @@ NEARLY_FULL: Final = 0.9
 log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings) -> int:
-    """Send the sound until it ends or SIGTERM comes; give the exit status.
+def run(settings: Settings, name: str = "") -> int:
+    """Send a source's sound until it ends or SIGTERM comes; give the exit status.
+
+    `name` says which, where there are several.
 
     Raises ConfigError for a recording that cannot be played, and for a device that is not there when
     a person has started us. Ends the process by itself where PortAudio might hang in its closing.
     """
     stop = signals.stop_event()
+    wanted = settings.source(name)
     try:
         pause = Pause(settings.state_dir)
-        source, backlog, outlet = _open(settings, stop)
+        source, backlog, outlet = _open(settings, wanted, stop)
     except AddressInUseError:
         raise
     except OSError as error:
         log.error("journal_failed", reason=str(error))
         notify.status(f"the audio journal failed: {error}")
         return 1
-    if settings.capture.source != "microphone":
+    if wanted.is_recording:
         # A recording holds nothing that is being said now.
         pause = Pause()
     sender = Sender(source, backlog, outlet, stop, settings.stop_timeout_s, pause)
     control = ControlServer(
-        settings.control_endpoint("capture"), {"status": lambda _: sender.status(), **handlers(pause)}
+        settings.control_endpoint(wanted.stage), {"status": lambda _: sender.status(), **handlers(pause)}
     )
     try:
         exit_status = sender.run()
@@ -66,37 +69,40 @@ def run(settings: Settings) -> int:
     return exit_status
 
 
-def _open(settings: Settings, stop: threading.Event) -> tuple[Source, Backlog, Outlet]:
+def _open(settings: Settings, wanted: SoundSource, stop: threading.Event) -> tuple[Source, Backlog, Outlet]:
     """Open the source and the way on for its frames, on the disk or not."""
-    wanted = settings.capture
-    folder = settings.state_dir / "audio" if settings.journal.audio == "disk" else None
-    if wanted.source == "microphone":
+    folder = settings.audio_dir(wanted.name) if settings.journal.audio == "disk" else None
+    if not wanted.is_recording:
         writer = _claim(folder, settings, stop) if folder else None
+        was_lost = folder is not None and writer is not None and _was_lost(folder, writer.next_number)
         frames_max = int(settings.journal.memory_s_max * 1000) // FRAME_MS
         microphone = Microphone(
             wanted.device,
             wanted.channel,
-            patient=_is_a_service() or (writer is not None and _was_lost(settings, writer.next_number)),
+            patient=_is_a_service() or was_lost,
             least_number=writer.next_number if writer else 0,
         )
-        return microphone, Backlog(frames_max, when_full="drop"), _outlet(settings, writer, stop)
+        return microphone, Backlog(frames_max, when_full="drop"), _outlet(settings, wanted, writer, stop)
     # A microphone does without numpy and the sound file library.
     from minuted.capture.recording import Player, Recording  # noqa: PLC0415
 
     recording = Recording(Path(wanted.source).expanduser(), wanted.channel)
     backlog = Backlog(AHEAD_FRAMES_MAX, when_full="wait")
+    pace = settings.capture.pace
     if folder is None:
-        return Player(recording, wanted.pace), backlog, _outlet(settings, None, stop)
+        return Player(recording, pace), backlog, _outlet(settings, wanted, None, stop)
     writer = _claim(folder, settings, stop)
     now_ms = time.time_ns() // 1_000_000
     run_id = os.environ.get(RUN_NAME, "")
-    played = playing.begin(settings.state_dir, run_id, wanted.source, writer.next_number, now_ms)
+    together = "\n".join(source.source for source in settings.sources)
+    others = [settings.audio_dir(source.name) for source in settings.sources if source is not wanted]
+    played = playing.begin(settings.state_dir, run_id, together, writer.next_number, now_ms, others)
     if played.goes_on:
         log.info("recording_resumed", frames=played.from_number - played.first_number)
         # To find the place again may take a while.
         notify.ready(f"going on with {recording.name}")
-    outlet = _outlet(settings, writer, stop, played_from=played.first_number)
-    return Player(recording, wanted.pace, playing=played), backlog, outlet
+    outlet = _outlet(settings, wanted, writer, stop, played_from=played.first_number)
+    return Player(recording, pace, playing=played), backlog, outlet
 
 
 def _claim(folder: Path, settings: Settings, stop: threading.Event) -> AudioWriter:
@@ -117,9 +123,13 @@ def _claim(folder: Path, settings: Settings, stop: threading.Event) -> AudioWrit
 
 
 def _outlet(
-    settings: Settings, writer: AudioWriter | None, stop: threading.Event, played_from: int | None = None
+    settings: Settings,
+    wanted: SoundSource,
+    writer: AudioWriter | None,
+    stop: threading.Event,
+    played_from: int | None = None,
 ) -> Outlet:
-    out = FramesOut(settings.frames_endpoint)
+    out = FramesOut(settings.frames_of(wanted.name))
     if writer is None:
         return Direct(out)
     frames_max = UNREAD_FRAMES_MAX
@@ -128,7 +138,7 @@ def _outlet(
         frames_max = int(settings.journal.audio_hours_max * NEARLY_FULL * 3_600_000) // FRAME_MS
     return Journalled(
         writer,
-        Folder(settings.state_dir / "audio"),
+        Folder(settings.audio_dir(wanted.name)),
         out,
         stop,
         played_from=played_from,
@@ -136,9 +146,9 @@ def _outlet(
     )
 
 
-def _was_lost(settings: Settings, next_number: int) -> bool:
+def _was_lost(folder: Path, next_number: int) -> bool:
     """Whether a predecessor had the device and lost it: then it is worth waiting for, by hand too."""
-    last = last_word(Folder(settings.state_dir / "audio"), next_number)
+    last = last_word(Folder(folder), next_number)
     return isinstance(last, AudioGap) and last.reason == "device-lost" and RUN_NAME in os.environ
 
 

@@ -1,7 +1,10 @@
 """Small files in the state folder that are whole and on the disk, or not there."""
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,17 @@ def remove(note: Path) -> None:
     """Take a note away for good; none is no error. Raises OSError."""
     note.unlink(missing_ok=True)
     _sync_names(note.parent)
+
+
+@contextmanager
+def locked(lock: Path) -> Iterator[None]:
+    """Have nobody else read a note and write it meanwhile; a moment is all it may take. Raises OSError."""
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync_names(folder: Path) -> None:

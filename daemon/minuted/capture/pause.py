@@ -83,7 +83,9 @@ class Pause:
         with self._changed:
             if not self.is_on and self._until_ms != NOT_PAUSED:
                 try:
-                    notes.remove(self._note)
+                    # Another source's process may have noted a new one.
+                    if _read(self._note) <= self._until_ms:
+                        notes.remove(self._note)
                 except OSError as error:  # what has run out does no harm
                     log.warning("pause_not_tidied", reason=str(error))
                 self._until_ms = NOT_PAUSED

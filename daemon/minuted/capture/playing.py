@@ -1,16 +1,20 @@
 """One playing of a recording: where it lies in the numbers, and how far a killed process got with it."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from minuted.capture import notes
+from minuted.journal.audio_reader import AudioReader
+from minuted.journal.folder import Folder
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 
 NOTE: Final = "audio-run.json"
 """What is being played in which run, in the state folder."""
+LOCK: Final = "audio-run.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +30,22 @@ class Playing:
         return self.from_number > self.first_number
 
 
-def begin(folder: Path, run: str, recording: str, next_number: int, now_ms: int) -> Playing:
+def begin(
+    folder: Path, run: str, recording: str, next_number: int, now_ms: int, others: Iterable[Path] = ()
+) -> Playing:
     """Go on with what the same run was playing, else begin anew at `next_number` or later and note it.
 
+    Recordings that are played together begin as one, behind all that the `others`' journals hold.
     Without a `run` there is nobody to go on later. Raises OSError.
     """
-    note = folder / NOTE
-    if run and (begun := _read(note, run, recording)):
-        return replace(begun, from_number=max(begun.first_number, next_number))
-    playing = playing_anew(now_ms, next_number)
-    if run:
+    if not run:
+        return playing_anew(now_ms, next_number)
+    with notes.locked(folder / LOCK):
+        note = folder / NOTE
+        if begun := _read(note, run, recording):
+            return replace(begun, from_number=max(begun.first_number, next_number))
+        newest = [AudioReader(Folder(other)).newest_number for other in others]
+        playing = playing_anew(now_ms, max(next_number, *(number + 1 for number in newest), 0))
         notes.store(
             note,
             {

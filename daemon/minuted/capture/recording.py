@@ -13,6 +13,7 @@ import soundfile
 
 from minuted.capture.conversion import RATES_HZ, Block, Converter, check_channel
 from minuted.capture.framing import Framer
+from minuted.capture.media import ENDINGS, MediaError, MediaStream, is_installed
 from minuted.capture.playing import Playing, playing_anew
 from minuted.config import ConfigError
 from minuted.messages import FRAME_MS, AudioFrame
@@ -29,7 +30,8 @@ class DamagedError(OSError):
 class Recording:
     """An open recording. Raises ConfigError when there is no sound to be had from it.
 
-    Reads what libsndfile reads: WAV of any width, FLAC, OGG, MP3, AIFF and more.
+    Reads what libsndfile reads: WAV of any width, FLAC, OGG, MP3, AIFF and more; with the package av
+    M4A, MP4 and WebM, too.
     """
 
     def __init__(self, path: Path, channel: int = 0) -> None:
@@ -46,7 +48,7 @@ class Recording:
             self._first = self._read()
             if not len(self._first):
                 raise ConfigError(f"{path}: there is no sound in it")
-        except soundfile.LibsndfileError as error:
+        except (soundfile.LibsndfileError, MediaError) as error:
             self.close()
             raise ConfigError(f"{path}: there is no sound that can be read: {_reason(error)}") from None
         except ConfigError:
@@ -67,11 +69,11 @@ class Recording:
             yield self._converter.convert(block)
             try:
                 block = self._read()
-            except soundfile.LibsndfileError as error:
+            except (soundfile.LibsndfileError, MediaError) as error:
                 damage = _reason(error)
                 break
         yield self._converter.finish()
-        if damage or read < self._file.frames:
+        if damage or read < self._file.least_frames:
             at_s = f"{read / self.rate_hz:.1f} s of {self.duration_s:.1f} s"
             raise DamagedError(f"{self._path}: breaks off after {at_s}{damage and f': {damage}'}")
 
@@ -174,8 +176,13 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no ty
         # soundfile seeks after each read where it can, which makes MP3 decoders stumble.
         return False
 
+    @property
+    def least_frames(self) -> int:
+        """With fewer than these it has broken off."""
+        return int(self.frames)
 
-def _open(path: Path) -> _Stream:
+
+def _open(path: Path) -> _Stream | MediaStream:
     try:
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "is not a file" if path.exists() else "does not exist"
@@ -187,12 +194,28 @@ def _open(path: Path) -> _Stream:
         raise ConfigError(f"{path}: the recording cannot be read: {error.strerror}") from None
     try:
         return _Stream(os.fsencode(path))
-    except soundfile.LibsndfileError as error:
-        raise ConfigError(f"{path}: not a recording that can be read: {_reason(error)}") from None
     except TypeError:
         # By its name it is raw samples, and their rate would have to be told.
         raise ConfigError(f"{path}: raw samples cannot be played; make it a WAV file") from None
+    except soundfile.LibsndfileError as error:
+        reason = _reason(error)
+    if path.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"{path}: not a recording that can be read: {reason}")
+    if not is_installed():
+        raise ConfigError(
+            f"{path}: {path.suffix} files need one package more: pip install 'minuted[media]'; "
+            f"or make another file of it: ffmpeg -i {path.name} {path.stem}.flac"
+        )
+    try:
+        return MediaStream(path)
+    except MediaError as error:
+        raise ConfigError(f"{path}: not a recording that can be read: {_reason(error)}") from None
 
 
-def _reason(error: soundfile.LibsndfileError) -> str:
+def _reason(error: Exception) -> str:
+    if not isinstance(error, soundfile.LibsndfileError):
+        return str(error)
+    if "does not exist or is not a regular file" in error.error_string:
+        # That is what libsndfile says of an MP3 file without any sound in it.
+        return "no sound is found in it"
     return str(error.error_string).removeprefix("Error : ").rstrip(".")

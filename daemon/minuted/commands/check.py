@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from minuted import __version__, bus, keys, models
 from minuted.addresses import shown_url
-from minuted.config import LOOPBACK, ConfigError, Settings, require_credentials
+from minuted.config import LOOPBACK, ConfigError, Settings, SoundSource, require_credentials
 from minuted.control import status_of
 from minuted.runtime import guard
 
@@ -77,9 +77,14 @@ def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> 
     yield from _model(settings)
     if online:
         yield _looked("online", lambda: _online(settings))
-    if settings.capture.source == "microphone":
+    if not settings.sources[0].is_recording:
         yield _judged("sound devices", machine.sound_devices)
-    yield _looked("source", lambda: _source(settings))
+    for source in settings.sources:
+        what = f"source {source.name}".rstrip()
+        yield _looked(what, lambda source=source: _source(source))  # type: ignore[misc]
+    if (many := len(settings.sources)) > 1 and settings.service != "local":
+        text = f"{many} sources are {many} sessions at once, and cost {many} times as much as one"
+        yield Finding("price", ok=True, text=text, warns=True)
     yield from _sinks(settings)
     for file, whose in _secrets(settings):
         if guard.readable(file):
@@ -95,8 +100,7 @@ def prepare(settings: Settings) -> None:
     make_folders(settings)
     _turn_socket(settings)
     _service(settings, running=True)
-    if settings.capture.source != "microphone":
-        path = Path(settings.capture.source).expanduser()
+    for path in [Path(source.source).expanduser() for source in settings.sources if source.is_recording]:
         try:
             with path.open("rb"):
                 pass
@@ -290,9 +294,8 @@ def _check_port(port: int) -> None:
             raise ConfigError(f"engine.url: port {port} cannot be used: {error.strerror}") from None
 
 
-def _source(settings: Settings) -> str:
-    wanted = settings.capture
-    if wanted.source == "microphone":
+def _source(wanted: SoundSource) -> str:
+    if not wanted.is_recording:
         from minuted.capture import microphone  # noqa: PLC0415  # it starts PortAudio
 
         device = microphone.choose(microphone.devices(), wanted.device)

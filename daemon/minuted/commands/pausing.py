@@ -22,16 +22,17 @@ class NotDoneError(OSError):
 
 
 def begin(settings: Settings, for_s: float | None) -> str:
-    """Pause; return when capture has stopped reading the device. Raises NotDoneError."""
+    """Pause every source; return when none reads its device any more. Raises NotDoneError."""
     answer = _ask(settings, "pause", for_s=for_s)
     until_s = time.monotonic() + CLOSED_S_MAX
-    while not (status_of(settings, "capture") or {}).get("paused"):
-        if time.monotonic() > until_s:
-            raise NotDoneError(
-                "the pause is noted, but capture has not confirmed that the microphone is closed: "
-                "see `minuted status`, or stop minuted"
-            )
-        time.sleep(LOOK_S)
+    for stage in _stages(settings):
+        while not (status_of(settings, stage) or {}).get("paused"):
+            if time.monotonic() > until_s:
+                raise NotDoneError(
+                    f"the pause is noted, but {stage} has not confirmed that the microphone is closed: "
+                    "see `minuted status`, or stop minuted"
+                )
+            time.sleep(LOOK_S)
     how_long = "" if for_s else "; `minuted resume` ends it"
     return f"{answer['text']}{how_long}"
 
@@ -41,12 +42,27 @@ def end(settings: Settings) -> str:
     return "resumed" if _ask(settings, "resume").get("was_paused") else "there was no pause"
 
 
+def _stages(settings: Settings) -> list[str]:
+    """Name the captures that there are, or were."""
+    stages = [source.stage for source in settings.sources]
+    return [stage for stage in stages if status.has_socket(settings, stage)]
+
+
 def _ask(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
-    if not status.has_socket(settings, "capture"):
+    """Ask every source; give the first one's answer. They share one note, which a late one finds."""
+    stages = _stages(settings)
+    if not stages:
         raise NotDoneError(f"{status.absence(settings)}; nothing was changed")
-    try:
-        return ask(settings, "capture", op, ANSWER_S_MAX, before_s=time.monotonic() + VALID_S, **details)
-    except TimeoutError:
-        raise NotDoneError("capture does not answer; nothing was changed") from None
-    except (ValueError, MalformedMessageError) as error:
-        raise NotDoneError(f"not done: {error}") from None
+    answers: list[dict[str, Any]] = []
+    for stage in stages:
+        before_s = time.monotonic() + VALID_S
+        # One that is down will find the note when it is started; one that hangs may be hearing.
+        done = f"only {' and '.join(stages[: len(answers)])} did so" if answers else "nothing was changed"
+        try:
+            answers.append(ask(settings, stage, op, ANSWER_S_MAX, before_s=before_s, **details))
+        except TimeoutError:
+            raise NotDoneError(f"{stage} does not answer; {done}") from None
+        except (ValueError, MalformedMessageError) as error:
+            also = f"; {done}" if answers else ""
+            raise NotDoneError(f"not done: {error}{also}") from None
+    return answers[0]

@@ -80,15 +80,21 @@ def meter(level: Level) -> Text:
 
 
 def run(settings: Settings, name: str) -> int:
-    """Test the device that `name`, else the configuration, names; 1 when nothing can be recorded."""
-    wanted = name or settings.capture.device
+    """Test the device or source that `name` names, else every source; 1 when nothing can be recorded."""
+    sources = [source for source in settings.sources if not name or source.name == name]
+    if not sources:
+        return _test(settings, name, 0)
+    return max([_test(settings, source.device, source.channel, source.name) for source in sources])
+
+
+def _test(settings: Settings, wanted: str, channel: int, source: str = "") -> int:
     try:
         device = microphone.choose(microphone.devices(), wanted)
     except ConfigError as error:
-        return _fail(str(error), settings)
-    recorder = _Recorder(wanted, 0 if name else settings.capture.channel)
+        return _fail(f"{source}: {error}" if source else str(error), settings)
+    recorder = _Recorder(wanted, channel)
     console = Console(highlight=False, markup=False, emoji=False)
-    console.print(f"{device.name}: recording {RECORD_S:.0f} s")
+    console.print(f"{f'{source}, ' if source else ''}{device.name}: recording {RECORD_S:.0f} s")
     recorder.start()
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while recorder.is_at_work:
@@ -115,8 +121,10 @@ def _fail(reason: str, settings: Settings) -> int:
 
 def _holder(settings: Settings) -> str:
     """Say that the running daemon may be why."""
-    held = status_of(settings, "capture") or {}
-    if held.get("state") not in ("hearing", "silent", "waiting", "starting") or not held.get("device"):
+    told = (status_of(settings, source.stage) or {} for source in settings.sources)
+    states = ("hearing", "silent", "waiting", "starting")
+    held = next((held for held in told if held.get("state") in states and held.get("device")), None)
+    if held is None:
         return ""
     return (
         f'; the running minuted (process {held.get("pid")}) has "{held["device"]}" open, and a card can be '

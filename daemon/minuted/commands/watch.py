@@ -174,7 +174,9 @@ def partial_line(turn: Turn) -> Text:
 
 def gap_line(gap: Gap) -> Text:
     """Show a stretch without words, and why."""
-    return Text(f"- {clock(gap.start_ms)}  no words until {clock(gap.end_ms)}: {clean(gap.reason)}", "yellow")
+    where = f" of {clean(gap.channel)}" if gap.channel else ""
+    until = clock(gap.end_ms)
+    return Text(f"- {clock(gap.start_ms)}  no words{where} until {until}: {clean(gap.reason)}", "yellow")
 
 
 def plain(message: Message) -> str:
@@ -199,8 +201,9 @@ def clean(text: str) -> str:
 
 
 def _said(turn: Turn, style: str) -> list[tuple[str, str]]:
-    speaker = [(f"{clean(turn.speaker)}: ", f"{style} bold".strip())] if turn.speaker else []
-    return [*speaker, (clean(turn.text), style)]
+    who = " ".join(clean(name) for name in (turn.channel, turn.speaker) if name)
+    label = [(f"{who}: ", f"{style} bold".strip())] if who else []
+    return [*label, (clean(turn.text), style)]
 
 
 def wrap(line: Text, width: int, console: Console) -> list[Text]:

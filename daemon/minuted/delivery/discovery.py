@@ -23,6 +23,8 @@ from .reasons import one_line
 
 PREFIX: Final = "minuted_sink_"
 """Before a sink's name in `sys.modules`: a sink called json.py does not hide the standard library's."""
+BASES: Final = ("Sink", "MeetingFiles")
+"""What a sink may be derived from."""
 
 log = structlog.get_logger(__name__)
 
@@ -270,13 +272,14 @@ def _load_reason(error: BaseException, file: SinkFile) -> str:
 
 
 def _names_of_sink(tree: ast.Module) -> set[str]:
-    """Give what `Sink` is called in a file, as it was imported."""
+    """Give what `Sink`, or what is made for files, is called in a file, as it was imported."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "minuted":
-            names |= {alias.asname or alias.name for alias in node.names if alias.name == "Sink"}
+            names |= {alias.asname or alias.name for alias in node.names if alias.name in BASES}
         elif isinstance(node, ast.Import):
-            names |= {f"{alias.asname or alias.name}.Sink" for alias in node.names if alias.name == "minuted"}
+            modules = [alias.asname or alias.name for alias in node.names if alias.name == "minuted"]
+            names |= {f"{module}.{base}" for module in modules for base in BASES}
     return names
 
 

@@ -32,6 +32,7 @@ def set_up(stage: str, room: str = "", *, least: str = "info") -> None:
         return event
 
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if pretty else "iso", utc=not pretty),
         mark,

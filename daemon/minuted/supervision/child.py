@@ -163,6 +163,11 @@ class Child:
         )
 
     @property
+    def is_done(self) -> bool:
+        """Whether its recording is over, and others may still be played."""
+        return self.state == "stopped" and not self.retiring
+
+    @property
     def is_killed(self) -> bool:
         return bool(self._killed_for)
 

@@ -45,7 +45,8 @@ _SHARES: Final = {
 
 def step_of(stage: str) -> Step:
     """Name the step in which a stage is stopped."""
-    return Step.SINKS if stage.startswith("delivery/") else Step[stage.upper()]
+    kind = stage.partition("/")[0]
+    return Step.SINKS if kind == "delivery" else Step[kind.upper()]
 
 
 def bound_s(step: Step, timeout_s: float, *, began_s: float, moved_s: float, asked: bool) -> float:
@@ -122,6 +123,11 @@ class Stop:
         timeout_s = self._settings.stop_timeout_s
         step = Step.CAPTURE if self._at_once else self.step
         return bound_s(step, timeout_s, began_s=self._began_s, moved_s=self._moved_s, asked=self.asked)
+
+    @property
+    def has_drained(self) -> bool:
+        """Whether every word that was heard is in the journal."""
+        return self._asker.has_drained
 
     def has_reached(self, child: Child) -> bool:
         """Tell whether this process has been stopped already, and is not to be started again."""

@@ -1,18 +1,18 @@
 """What a change of the configuration asks for, and what cannot change while everything runs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Final
 
 from minuted.config import ConfigError, Settings
 
-from .stages import is_recording
+from .stages import is_capture, is_recording
 
 EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
-    # Which processes a changed key of the configuration concerns; "sinks" are all of them.
+    # Which processes a changed key of the configuration concerns; "sinks" and "capture" are all of them.
     "sink_dirs": ("sinks",),
     "stop_timeout_s": (),
-    "capture": ("capture",),
+    "capture.pace": ("capture",),
     "engine": ("engine", "transcription"),
     "session": ("transcription",),
     "meeting": ("transcription",),
@@ -23,7 +23,17 @@ EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "journal.turns_days": ("transcription",),
     "path": (),
 }
-"""What is not among them, or in `sinks`, cannot change while minuted runs."""
+"""What is not among them, in `sinks` or among the sources cannot change while minuted runs."""
+
+_BY_KEY: Final[Mapping[str, tuple[str, ...]]] = {
+    "journal": (),
+    "capture": ("source", "device", "channel", "sources"),
+}
+"""Sections of which each key has its own effect, but these: they make the sources."""
+_KINDS: Final[Mapping[str, Callable[[str], bool]]] = {
+    "sinks": lambda stage: stage.startswith("delivery/"),
+    "capture": is_capture,
+}
 
 
 @dataclass(frozen=True)
@@ -55,18 +65,19 @@ def plan(
     for key in changed(old, new):
         if key not in EFFECTS:
             raise ConfigError(f"{key} cannot change while minuted runs: restart it")
-        for stage in EFFECTS[key]:
-            concerned |= (
-                {name for name in after if name.startswith("delivery/")} if stage == "sinks" else {stage}
-            )
-    if is_recording(old) and "capture" in concerned:
+        for effect in EFFECTS[key]:
+            kind = _KINDS.get(effect)
+            concerned |= {name for name in after if kind(name)} if kind else {effect}
+    concerned |= _concerned_by_sources(old, new)
+    if is_recording(old) and any(is_capture(stage) for stage in concerned):
         raise ConfigError("[capture] cannot change while a recording is played")
     if "engine" in {*before} ^ {*after}:
         concerned.add("transcription")
     in_memory = old.journal.audio == "memory"
     if in_memory and "transcription" in concerned:
         raise ConfigError(
-            'with journal.audio = "memory" a change of the session would lose sound: restart minuted'
+            'with journal.audio = "memory" a change of the session or of the sources would lose sound: '
+            "restart minuted"
         )
     concerned |= {stage for stage in again if not (in_memory and stage == "transcription")}
     return Plan(
@@ -76,17 +87,25 @@ def plan(
     )
 
 
+def _concerned_by_sources(old: Settings, new: Settings) -> set[str]:
+    """Name the processes of changed sources, and transcription where there are others than before."""
+    before = {source.stage: source for source in old.sources}
+    after = {source.stage: source for source in new.sources}
+    concerned = {stage for stage in {*before, *after} if before.get(stage) != after.get(stage)}
+    return concerned | ({"transcription"} if before.keys() != after.keys() else set())
+
+
 def changed(old: Settings, new: Settings) -> list[str]:
-    """Name the keys of the configuration that differ; of the sinks' tables none, of `journal` each."""
+    """Name the keys of the configuration that differ; of sources and sinks none, of some sections each."""
     found = [
         name
         for name in (field.name for field in fields(Settings))
-        if name != "sinks" and getattr(old, name) != getattr(new, name)
+        if name not in ("sinks", *_BY_KEY) and getattr(old, name) != getattr(new, name)
     ]
-    if "journal" in found:
-        found.remove("journal")
-        keys = [field.name for field in fields(old.journal)]
-        found += [f"journal.{key}" for key in keys if getattr(old.journal, key) != getattr(new.journal, key)]
+    for section, ignored in _BY_KEY.items():
+        one, other = getattr(old, section), getattr(new, section)
+        keys = [field.name for field in fields(one) if field.name not in ignored]
+        found += [f"{section}.{key}" for key in keys if getattr(one, key) != getattr(other, key)]
     return found
 
 

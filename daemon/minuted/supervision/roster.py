@@ -10,7 +10,7 @@ from minuted.config import Settings
 from .child import Child
 from .plans import Plan
 from .restarts import Kind
-from .stages import kind_of
+from .stages import is_capture, kind_of
 
 Stages = Mapping[str, Sequence[str]]
 """The command of each process, by its name, in the order in which they are started."""
@@ -51,13 +51,22 @@ class Roster:
         """Tell whether everything that words go through is there; a sink may be late or broken."""
         if patient and any(sink.state in ("waiting", "starting") for sink in self.sinks):
             return False
-        return all(child.state == "ready" for child in self.core if child.name != "capture")
+        return all(child.state == "ready" for child in self.core if not is_capture(child.name))
 
     def may_be_called_ready(self) -> bool:
         """Tell whether journals and sockets are open, and sound comes or capture has said why it does not."""
         return all(
-            child.state == "ready" or (child.name == "capture" and child.has_told_why) for child in self.core
+            child.state == "ready" or child.is_done or (is_capture(child.name) and child.has_told_why)
+            for child in self.core
         )
+
+    def is_well(self) -> bool:
+        """Tell whether all are there that have not done their work."""
+        return all(child.state == "ready" or child.is_done for child in self)
+
+    def plays(self) -> bool:
+        """Tell whether a recording is still to be heard to its end."""
+        return any(is_capture(child.name) and not child.is_done for child in self)
 
     def remove(self, child: Child) -> None:
         self.children.remove(child)

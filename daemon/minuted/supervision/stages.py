@@ -17,21 +17,28 @@ def commands(settings: Settings) -> dict[str, list[str]]:
     for name, sink in settings.sinks.items():
         if sink.enabled:
             stages[f"delivery/{name}"] = [*minuted, "delivery", name]
-    stages["capture"] = [*minuted, "capture"]
+    for source in settings.sources:
+        stages[source.stage] = [*minuted, *source.stage.split("/")]
     if is_recording(settings):
-        played = ["--input", settings.capture.source, "--pace", settings.capture.pace]
-        for stage in ("capture", "transcription"):
-            stages[stage] += played
+        # Several are known by their names; of one, the command may have named another than the file.
+        played = [] if settings.capture.sources else ["--input", settings.capture.source]
+        for stage in stages:
+            if stage == "transcription" or is_capture(stage):
+                stages[stage] += [*played, "--pace", settings.capture.pace]
     return stages
 
 
 def is_recording(settings: Settings) -> bool:
-    return settings.capture.source != "microphone"
+    return all(source.is_recording for source in settings.sources)
+
+
+def is_capture(stage: str) -> bool:
+    return stage.partition("/")[0] == "capture"
 
 
 def kind_of(stage: str, settings: Settings) -> Kind:
     if stage.startswith("delivery/"):
         return Kind.SINK
-    if stage == "capture" and is_recording(settings):
+    if is_capture(stage) and is_recording(settings):
         return Kind.RESUMABLE if settings.journal.audio == "disk" else Kind.RECORDING
     return Kind.CORE

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from .liveness import Watcher, is_hung
 from .reloading import Reloading
 from .restarts import MISCONFIGURED, WAIT_S_MAX, Kind, Then, after_end, note_end
 from .roster import Roster, Stages
-from .stages import commands, is_recording
+from .stages import commands, is_capture, is_recording
 from .telling import Teller
 from .trial import Source
 
@@ -50,6 +50,10 @@ class Outcome:
 
     status: int
     reason: str = ""
+    whole: bool = field(default=False, compare=False)
+    """A recording was played to its end, and all its words are in the journal."""
+    asked: bool = field(default=False, compare=False)
+    """Somebody has asked for the end, before or while the rest was finished."""
 
 
 def supervise(settings: Settings, text: str, source: Source) -> Outcome:
@@ -96,6 +100,7 @@ class Supervisor:
         self._stop: Stop | None = None
         self._outcome = Outcome(0)
         self._stop_asked = self._kill_asked = self._reload_asked = False
+        self._has_played = self._was_asked = False
         self._reloads_on_hangup = not signals.has_terminal(os.environ)
         self._interrupted_s: float | None = None
         self._was_ready = False
@@ -239,9 +244,12 @@ class Supervisor:
                 log.error("failed", child=child.name, reason=child.status)
             case Then.DRAIN:
                 child.become("stopped")
-                broke_off = Outcome(1, f"the recording broke off: {child.status}")
-                log.info("recording_over", exit_status=exit_status)
-                self._begin_stop(broke_off if exit_status else Outcome(0), now_s)
+                log.info("recording_over", child=child.name, exit_status=exit_status)
+                if exit_status and not self._outcome.status:
+                    self._outcome = Outcome(1, f"the recording broke off: {child.status}")
+                if not self._roster.plays():
+                    self._has_played = not self._outcome.status
+                    self._begin_stop(self._outcome, now_s)
             case Then.GIVE_UP:
                 child.become("failed")
                 log.error("gave_up", child=child.name, reason=child.status)
@@ -276,7 +284,7 @@ class Supervisor:
             self._kill_asked = self._stop_asked = False
             self._stop.kill(now_s)
         elif self._stop_asked:
-            self._stop_asked = False
+            self._stop_asked, self._was_asked = False, True
             if self._stop is None:
                 log.info("stop_asked")
                 self._begin_stop(Outcome(0), now_s, asked=True)
@@ -304,7 +312,7 @@ class Supervisor:
             return False
         if child.state == "waiting":
             patient = now_s < self._began_s + self._sinks_wait_s_max
-            return child.name != "capture" or self._roster.may_listen(patient=patient)
+            return not is_capture(child.name) or self._roster.may_listen(patient=patient)
         return child.state in ("backoff", "failed to load") and now_s >= child.next_start_s
 
     def _is_overdue(self, child: Child, now_s: float) -> bool:
@@ -345,7 +353,7 @@ class Supervisor:
             return "stopped" if self._stop.is_over else "stopping"
         if not self._was_ready:
             return "starting"
-        return "running" if all(child.state == "ready" for child in self._roster) else "degraded"
+        return "running" if self._roster.is_well() else "degraded"
 
     def _tell(self, now_s: float, *, has_reloaded: bool) -> None:
         became_ready = not self._was_ready and self._stop is None and self._roster.may_be_called_ready()
@@ -365,7 +373,8 @@ class Supervisor:
         if self._stop and self._stop.shortfalls and not outcome.status:
             outcome = Outcome(1, f"not everything was finished: {'; '.join(self._stop.shortfalls)}")
         log.info("run_over", exit_status=outcome.status)
-        return outcome
+        whole = self._has_played and self._stop is not None and self._stop.has_drained
+        return replace(outcome, whole=whole, asked=self._was_asked)
 
     def _wake(self) -> None:
         with suppress(OSError):  # full: it is awake; closed: it is over

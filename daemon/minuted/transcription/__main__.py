@@ -1,6 +1,7 @@
 """`minuted transcription`: hold the streaming session, publish turns."""
 
 import sys
+from contextlib import ExitStack
 from typing import Final
 
 import structlog
@@ -14,8 +15,8 @@ from minuted.journal.turns import TurnJournal
 from minuted.keys import doors
 from minuted.runtime import notify, signals
 from minuted.transcription.cost import SpentError
-from minuted.transcription.intake import intake_of
 from minuted.transcription.publisher import Publisher
+from minuted.transcription.sounds import sounds_of
 from minuted.transcription.transcriber import Transcriber
 
 SPENT: Final = 74
@@ -32,13 +33,17 @@ def run(settings: Settings) -> int:
     turns_door, replay_door = doors(settings)
     # The sockets' locks keep a second process away from the journal.
     with (
-        FramesIn(settings.frames_endpoint) as frames,
+        ExitStack() as sockets,
         TurnsOut(settings.turns_endpoint, turns_door) as turns,
         ReplayServer(settings.replay_endpoint, replay_door) as replay,
     ):
+        frames = {
+            source.name: sockets.enter_context(FramesIn(settings.frames_of(source.name)))
+            for source in settings.sources
+        }
         journal = TurnJournal(settings.state_dir / "turns.db")
-        intake = intake_of(settings, frames, journal)
-        transcriber = Transcriber(settings, frames, Publisher(turns, replay, journal), intake)
+        sounds = sounds_of(settings, frames, journal)
+        transcriber = Transcriber(settings, Publisher(turns, replay, journal), sounds)
         stop = signals.stop_event(on_stop=transcriber.wake)
         signals.on_leave(transcriber.leave)
         control = ControlServer(
@@ -52,6 +57,8 @@ def run(settings: Settings) -> int:
         if settings.service == "assemblyai" and (note := models.warning(settings.session.speech_model)):
             log.warning("model_deprecated", model=settings.session.speech_model, reason=note)
         log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)
+        if len(frames) > 1 and settings.service != "local":
+            log.warning("billed_for_each_source", sources=list(frames), times=len(frames))
         notify.ready(f"ready, {settings.service}")
         try:
             return 0 if transcriber.run(stop) else 1

@@ -1,7 +1,10 @@
 """One source's way from sound to records: its frames, its sessions and its marks."""
 
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -23,15 +26,32 @@ from minuted.transcription.cost import Meter
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
-from minuted.transcription.meetings import Meetings
-from minuted.transcription.minutes import Minutes
+from minuted.transcription.meetings import Meetings, Unheard
+from minuted.transcription.minutes import Among, Minutes
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.session import Closed, Event, Opened, Session
 
 QUIET_CAPTURE_S: Final = 2.0
 """While draining, capture that has sent nothing for this long will send no end marker either."""
 
+STALE_S: Final = 1.0
+"""A source that has sent no sound for so long is not there: capture has noticed by then."""
+HEARD_AFTER_MS: Final = 500
+"""How long after it was sent the service may take to tell that a turn has begun."""
+
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Where the sound of a source comes from, by the source's name; the only one has none.
+
+    Without a frames socket nobody adds to it any more: it was left behind by an earlier configuration.
+    """
+
+    name: str
+    frames: FramesIn | None
+    intake: Intake
 
 
 class Channel:
@@ -40,21 +60,66 @@ class Channel:
     def __init__(
         self,
         settings: Settings,
-        frames: FramesIn,
-        intake: Intake,
+        sound: Sound,
         publisher: Publisher,
         meetings: Meetings,
         meter: Meter,
         post: Callable[[Session, Event], None],
+        among: Among | None = None,
     ) -> None:
-        self.frames = frames
-        self.intake = intake
-        self.minutes = Minutes(settings, publisher, intake, meetings)
-        self.lanes = Lanes(settings, self.minutes, intake, meter, post)
+        """`among`: its place, where there are several."""
+        self.name = among.name if among else ""
+        self.frames = sound.frames
+        self.intake = intake = sound.intake
+        self.minutes = Minutes(settings, publisher, intake, meetings, among)
+        self.lanes = Lanes(settings, self.minutes, intake, meter, post, among.reached_s if among else None)
         self.rests = False
         """Paused, with all that was heard before it safe and no session open."""
+        self._ends: deque[tuple[Lane, Event]] = deque()
+        """How sessions ended, while finals of theirs wait."""
+        self._is_one_of_several = among is not None
         self._was_paused = intake.is_paused
         self._last_sound_s = time.monotonic()
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether it is not configured any more, and there only for what it has left."""
+        return self.frames is None
+
+    def named(self) -> AbstractContextManager[None]:
+        """Have log lines say which channel they are of, where there are several."""
+        return structlog.contextvars.bound_contextvars(channel=self.name) if self.name else nullcontext()
+
+    def pending_ms(self, now_s: float) -> int | None:
+        """Say from which sound time on words of it may be about to come; None: nobody need wait for it.
+
+        Where no session listens, and where no sound comes, words may be a long time coming.
+        """
+        live, unheard = self.lanes.live, self.minutes.marks.live
+        if live is None or unheard is None or live.turns is None or not live.clock.sent_ms:
+            return None
+        safe_ms = max(unheard.start * FRAME_MS, self.minutes.offered_ms)
+        if not self.intake.is_paced:
+            # It is sent far ahead of its words.
+            return safe_ms
+        if live.turn_is_open:
+            return safe_ms if live.open_from_ms is None else live.open_from_ms
+        if live.sent_before >= self.intake.sound_before and now_s - self._last_sound_s > STALE_S:
+            return None
+        return live.clock.end_ms(live.clock.sent_ms) - HEARD_AFTER_MS
+
+    @property
+    def unheard(self) -> list[Unheard]:
+        """Give the sound that may still have words in it, though others may be ahead of it."""
+        live, newest = self.lanes.live, self.intake.next_number
+        parts = [
+            Unheard(part.start * FRAME_MS, (newest if part.end is None else part.end) * FRAME_MS)
+            for part in self.minutes.marks.ranges
+            if not part.is_live or live is None or live.turns is None
+        ]
+        if live and live.turn_is_open and live.open_from_ms is not None:
+            parts.append(Unheard(live.open_from_ms, newest * FRAME_MS))
+        return [part for part in parts if part.start_ms < part.end_ms]
 
     @property
     def is_full(self) -> bool:
@@ -110,14 +175,23 @@ class Channel:
 
     def serve(self, now_s: float) -> None:
         """Open sessions where there is something to hear, and give them sound."""
+        while self._ends and not self.minutes.holds:
+            lane, event = self._ends.popleft()
+            if lane in self.lanes.all:
+                self._take(lane, event, now_s)
         self.lanes.open(now_s)
         self.lanes.send(now_s)
         self._heed_pause()
 
     def _heed_pause(self) -> None:
-        """In a pause, end the sessions once they have had what was heard before: open, they cost money."""
+        """In a pause, end the sessions once they have had what was heard before: open, they cost money.
+
+        So it is where others' recordings play on.
+        """
         is_paused = self.intake.is_paused
-        self.rests = is_paused and not self.intake.has_more and self.lanes.finish()
+        is_over = self._is_one_of_several and self.intake.is_recording and self.intake.has_ended
+        finishes = (is_paused or is_over) and not self.intake.has_more
+        self.rests = finishes and self.lanes.finish() and is_paused
         if is_paused != self._was_paused:
             self._was_paused = is_paused
             log.info("paused" if is_paused else "resumed")
@@ -126,8 +200,11 @@ class Channel:
             self.minutes.store()
 
     def hand_over(self, now_s: float) -> None:
-        """Have the next session ready before the live one expires; a pause needs none."""
-        if not self.intake.is_paused:
+        """Have the next session ready before the live one expires; a pause needs none.
+
+        What waits for its place would be heard again by the next.
+        """
+        if not self.intake.is_paused and not self.minutes.holds:
             self.lanes.hand_over(now_s)
 
     def finish(self, now_s: float) -> bool:
@@ -139,6 +216,7 @@ class Channel:
 
     def halt(self, reason: str) -> None:
         """Nothing can be stored: go back to what was, and hear no more for now."""
+        self._ends.clear()
         self.lanes.halt(reason)
         self.minutes.restore()
         self.minutes.tell("halted", reason=reason)
@@ -148,7 +226,17 @@ class Channel:
         self.lanes.state, self.lanes.failure = "idle", ""
 
     def hear(self, lane: Lane, event: Event, now_s: float) -> None:
-        """Take what one of its sessions says, or what became of it."""
+        """Take what one of its sessions says, or what became of it.
+
+        Its end moves the mark past finals that still wait for their place: it waits, too.
+        """
+        is_ending = any(ending is lane for ending, _ in self._ends)
+        if is_ending or (isinstance(event, TerminationEvent) and self.minutes.holds):
+            self._ends.append((lane, event))
+        else:
+            self._take(lane, event, now_s)
+
+    def _take(self, lane: Lane, event: Event, now_s: float) -> None:
         self.lanes.hear(lane, event)
         match event:
             case TurnEvent():
@@ -157,6 +245,8 @@ class Channel:
                 self.lanes.begin(lane, event)
             case SpeechStartedEvent():
                 lane.turn_is_open = True
+                if lane.clock.sent_ms:
+                    lane.open_from_ms = lane.clock.start_ms(event.timestamp)
             case SilenceEvent():
                 self.minutes.hear_silence(lane, event)
             case HeartbeatEvent():

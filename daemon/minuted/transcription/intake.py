@@ -131,7 +131,8 @@ class Intake:
 class JournalIntake(Intake):
     """Sound from the audio journal; the frames socket only says that there is more."""
 
-    def __init__(self, doorbell: FramesIn, reader: AudioReader, state: dict[str, Any] | None) -> None:
+    def __init__(self, doorbell: FramesIn | None, reader: AudioReader, state: dict[str, Any] | None) -> None:
+        """Without a doorbell, nobody is expected to add anything."""
         newest = reader.newest_number
         if state and newest < 0:
             # The journal is gone: whatever comes is new.
@@ -146,8 +147,8 @@ class JournalIntake(Intake):
         self._corrupt = 0
 
     def take(self, reached: int) -> list[Hole]:  # noqa: ARG002  # nobody waits for it: the journal is large
-        for _ in range(RECORDS_MAX):
-            if self._doorbell.receive() is None:
+        for _ in range(RECORDS_MAX if self._doorbell else 0):
+            if self._doorbell is None or self._doorbell.receive() is None:
                 break
         holes: list[Hole] = []
         for _ in range(RECORDS_MAX):
@@ -293,9 +294,14 @@ class _MemoryFrames:
         """Nothing to let go of."""
 
 
-def intake_of(settings: Settings, frames: FramesIn, journal: TurnJournal) -> Intake:
+def state_key(what: str, channel: str | None) -> str:
+    """Name what the turn journal keeps for a channel; the only one has the plain names."""
+    return f"{what}/{channel}" if channel else what
+
+
+def intake_of(settings: Settings, frames: FramesIn, journal: TurnJournal, source: str = "") -> Intake:
     """Make the intake that `journal.audio` asks for, going on where the last process was."""
-    state = journal.state("intake")
+    state = journal.state(state_key("intake", source))
     if settings.journal.audio == "disk":
-        return JournalIntake(frames, AudioReader(Folder(settings.state_dir / "audio")), state)
+        return JournalIntake(frames, AudioReader(Folder(settings.audio_dir(source))), state)
     return MemoryIntake(frames, int(settings.journal.memory_s_max * 1000 / FRAME_MS), state)

@@ -63,6 +63,8 @@ class Lane:
         self.taken_ms = 0
         """How much sound the service says it has received: its heartbeats tell."""
         self.turn_is_open = False
+        self.open_from_ms: int | None = None
+        """The sound time at which the turn that is open began, where that is known."""
         self.is_terminating = False
         self.is_muted = False
         """Another lane hears again what this one still has to say."""

@@ -64,7 +64,9 @@ class Lanes:
         intake: Intake,
         meter: Meter,
         post: Callable[[Session, Event], None],
+        reached_s: deque[float] | None = None,
     ) -> None:
+        """`reached_s`: when sessions failed, other channels' among them: an account has one limit."""
         self.state: State = "idle"
         self.failure = self.warning = ""
         self.reconnects = self.handovers = 0
@@ -78,7 +80,7 @@ class Lanes:
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
         """Opened ahead, to take over before the live session expires."""
-        reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
+        reached_s = deque(maxlen=SESSIONS_PER_MINUTE_MAX) if reached_s is None else reached_s
         self._backoff, self._backoff_behind = Backoff(reached_s), Backoff(reached_s, BEHIND_PER_MINUTE_MAX)
         self._keeps_heartbeats = False
         self._unanswered = 0
@@ -203,7 +205,8 @@ class Lanes:
     def begin(self, lane: Lane, event: BeginEvent) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
-        turns = Turns(self._settings.room, event.id, lane.clock, self._minutes.meeting_at)
+        room, minutes = self._settings.room, self._minutes
+        turns = Turns(room, event.id, lane.clock, minutes.meeting_at, channel=minutes.channel)
         lane.begin(turns, model, event.expires_at.timestamp() - time.time(), time.monotonic())
         self._remember(lane)
         log.info(

@@ -2,22 +2,24 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import structlog
 from assemblyai.streaming.v3 import SilenceEvent, SpeakerRevisionEvent, TurnEvent
 
 from minuted import messages
-from minuted.config import Settings
+from minuted.config import MICROPHONE, Settings
 from minuted.messages import FRAME_MS, Gap, Turn
 from minuted.runtime.kill_points import reached
 from minuted.transcription.holes import Hole, Losses
-from minuted.transcription.intake import Intake
+from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.meetings import Meeting, Meetings, Unheard
+from minuted.transcription.order import HOLD_S_MAX, HOLD_UNPACED_S_MAX, Order
 from minuted.transcription.pauses import mark_after, sound_end_ms
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.seam import may_come_again
@@ -30,18 +32,42 @@ KEEP_S: Final = 30.0
 UNREADABLE_MAX: Final = 3
 """Sessions that may break on the same sound; then it is declared unheard, and the next begins after it."""
 
+TOGETHER: Final = "recordings"
+"""The source of a meeting of recordings that are played together."""
+
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """A channel's place among several."""
+
+    name: str
+    order: Order[Callable[[], None]]
+    unheard: Callable[[], list[Unheard]]
+    """What the others have not heard yet."""
+    reached_s: deque[float]
+    """When sessions of theirs failed."""
 
 
 class Minutes:
     """Turns what sessions say into records, and moves the marks with them. Used from the loop's thread."""
 
     def __init__(
-        self, settings: Settings, publisher: Publisher, intake: Intake, meetings: Meetings | None = None
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        intake: Intake,
+        meetings: Meetings | None = None,
+        among: Among | None = None,
     ) -> None:
-        """`meetings`: those of the room, where others take part in them."""
+        """`meetings`: those of the room; `among`: its place, where there are several channels."""
         journal = publisher.journal
-        self.marks = Marks.from_state(journal.state("marks"))
+        self.channel = (among.name or None) if among else None
+        self.offered_ms = 0
+        """The sound time up to which the finals reach that were committed, or wait for it."""
+        self._among = among
+        self.marks = Marks.from_state(journal.state(self._key("marks")))
         if intake.next_number >= 0:
             self.marks.cut_after(intake.next_number)
         self.counts = dict.fromkeys(("finals", "gaps", "words_known"), 0)
@@ -116,6 +142,8 @@ class Minutes:
         if lane.turns is None or not lane.clock.sent_ms or lane.is_muted:
             return
         lane.turn_is_open = not event.end_of_turn
+        if event.end_of_turn:
+            lane.open_from_ms = None
         repeated, known = lane.turns.repeated, lane.turns.known
         taken = lane.turns.take(event)
         self.counts["words_known"] += lane.turns.known - known
@@ -124,13 +152,37 @@ class Minutes:
         if taken is None:
             return
         if taken.turn.final:
-            self._commit(lane, taken)
+            self._offer(lane, taken)
         elif lane.is_live:
+            lane.open_from_ms = taken.words[0].start_ms if taken.words else lane.open_from_ms
             self._publisher.passing(taken.turn)
+
+    def _offer(self, lane: Lane, taken: Taken) -> None:
+        """Commit a final; where there are several channels, a live one in its place among theirs."""
+        if self._among and lane.is_live and taken.words:
+            hold_s = HOLD_S_MAX if self._intake.is_paced else HOLD_UNPACED_S_MAX
+            until_s = time.monotonic() + hold_s
+            self.offered_ms = taken.end_ms
+            commit = partial(self._commit, lane, taken)
+            self._among.order.hold(self._among.name, taken.words[0].start_ms, until_s, commit)
+        else:
+            self.settle()
+            self._commit(lane, taken)
+
+    def settle(self) -> None:
+        """Commit the finals that wait for their place; the marks may be moved then."""
+        if self._among:
+            for commit in self._among.order.settle(self._among.name):
+                commit()
+
+    @property
+    def holds(self) -> bool:
+        """Whether finals wait for their place: what was heard after them is not safe before them."""
+        return self._among is not None and self._among.order.holds(self._among.name)
 
     def _commit(self, lane: Lane, taken: Taken) -> None:
         """The one way a final takes: journal and mark together, then subscribers, then its sound goes."""
-        if lane.turns is None:
+        if lane.turns is None or lane.is_muted:
             return
         reached("turn-heard")
         self._meetings.heard_until(taken.turn.meeting_id, taken.end_ms)
@@ -162,12 +214,13 @@ class Minutes:
             self._move(lane, wordless_ms)
 
     def _move(self, lane: Lane, safe_ms: int) -> None:
-        if not lane.is_muted:
+        if not lane.is_muted and not self.holds:
             self._unsure.pop(lane.range_id, None)
             self.marks.move(lane.range_id, min(safe_ms // FRAME_MS, lane.sent_before))
 
     def hear_revisions(self, lane: Lane, event: SpeakerRevisionEvent) -> None:
         """Record turns whose speakers were named anew."""
+        self.settle()
         for item in event.revisions if lane.turns else ():
             assert lane.turns is not None
             if revised := lane.turns.revise(item):
@@ -179,6 +232,7 @@ class Minutes:
         """A session ended in order: all it was sent has been heard."""
         if lane.is_muted:
             return
+        self.settle()
         had_all = lane.is_live and lane.sent_before >= self._intake.sound_before
         self.marks.move(lane.range_id, self._intake.next_number if had_all else lane.sent_before, ())
         if lane.has_sent_all:
@@ -187,6 +241,7 @@ class Minutes:
 
     def hear_break(self, lane: Lane) -> None:
         """A session broke: what only it could still have told is lost."""
+        self.settle()
         if hole := self._unsure.pop(lane.range_id, None):
             self._given_up.append(hole)
 
@@ -218,7 +273,13 @@ class Minutes:
             for unheard in self.marks.behind
             if unheard.end is not None
         ]
-        return self._meetings.at(start_ms, self._intake.stretches.at(start_ms), self._gap_ms, behind)
+        stretch = self._intake.stretches.at(start_ms)
+        if self._among:
+            behind += [Unheard(part.start_ms, min(part.end_ms, start_ms)) for part in self._among.unheard()]
+            if stretch.source != MICROPHONE:
+                # Recordings that are played together are one meeting.
+                stretch = replace(stretch, source=TOGETHER)
+        return self._meetings.at(start_ms, stretch, self._gap_ms, behind)
 
     def _declare(self, hole: Hole, next_number: int | None = None) -> None:
         """Record a stretch of which there will be no words; sound from `next_number` on is taken in anew."""
@@ -233,6 +294,7 @@ class Minutes:
             start_ms=start_ms - origin_ms,
             end_ms=end_ms - origin_ms,
             reason=hole.reason,
+            channel=self.channel,
         )
         log.error("gap", reason=hole.reason, duration_s=(end_ms - start_ms) / 1000)
         self._publisher.record(gap, self._state(next_number))
@@ -255,7 +317,10 @@ class Minutes:
     def restore(self) -> None:
         """Go back to what was stored last: a turn could not be, and will be heard again."""
         journal = self._publisher.journal
-        self.marks = Marks.from_state(journal.state("marks"))
+        if self._among:
+            self._among.order.drop(self._among.name)
+            self.offered_ms = 0
+        self.marks = Marks.from_state(journal.state(self._key("marks")))
         self._meetings.restore(journal.state("meetings"))
 
     def is_heard(self, unheard: Range) -> bool:
@@ -282,6 +347,7 @@ class Minutes:
                 room=self._room,
                 at_ms=time.time_ns() // 1_000_000,
                 session_id=session_id,
+                channel=self.channel,
                 **details,
             )
         )
@@ -295,7 +361,14 @@ class Minutes:
         intake = self._intake.to_state()
         if next_number is not None:
             intake |= {"next_number": next_number, "has_ended": False}
-        return {"marks": self.marks.to_state(), "meetings": self._meetings.to_state(), "intake": intake}
+        return {
+            self._key("marks"): self.marks.to_state(),
+            "meetings": self._meetings.to_state(),
+            self._key("intake"): intake,
+        }
+
+    def _key(self, what: str) -> str:
+        return state_key(what, self.channel)
 
     def _release(self) -> None:
         """Delete the sound before the marks that were just stored."""

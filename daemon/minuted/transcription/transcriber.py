@@ -3,21 +3,28 @@
 import queue
 import threading
 import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import structlog
 
-from minuted.bus import FramesIn, Poller, Wakeup
+from minuted import messages
+from minuted.bus import Poller, Wakeup
 from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
 from minuted.runtime import pulse
-from minuted.transcription.channel import Channel
+from minuted.transcription.channel import Channel, Sound
 from minuted.transcription.cost import Meter
-from minuted.transcription.intake import Intake
-from minuted.transcription.meetings import Meetings
+from minuted.transcription.meetings import Meetings, Unheard
+from minuted.transcription.minutes import Among
+from minuted.transcription.order import Order
+from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
+from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX
 from minuted.transcription.retention import Retention
 from minuted.transcription.session import Event, Session
+from minuted.transcription.sounds import leave_nothing
 
 TICK_S: Final = 0.05
 ROOM_WAIT_S: Final = 5.0
@@ -34,14 +41,25 @@ class Transcriber:
     `drain`, `force_endpoint`, `wake` and `status` may be called from any thread.
     """
 
-    def __init__(self, settings: Settings, frames: FramesIn, publisher: Publisher, intake: Intake) -> None:
+    def __init__(self, settings: Settings, publisher: Publisher, sounds: Sequence[Sound]) -> None:
         self._settings = settings
         self._publisher = publisher
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
         self._meetings = Meetings(publisher.journal.state("meetings"))
+        self._order: Order[Callable[[], None]] = Order()
+        self._reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
         self._meter = Meter(settings, publisher.journal)
         self._channels = [
-            Channel(settings, frames, intake, publisher, self._meetings, self._meter, self._post)
+            Channel(
+                settings,
+                sound,
+                publisher,
+                self._meetings,
+                self._meter,
+                self._post,
+                self._among(sound, sounds),
+            )
+            for sound in sounds
         ]
         self._wakeup = Wakeup()
         self._pollers: dict[tuple[Channel, ...], Poller] = {}
@@ -51,6 +69,17 @@ class Transcriber:
         self._leave = threading.Event()
         self._halted_at_s: float | None = None
         self._retention = Retention(settings, publisher.journal)
+
+    def _among(self, sound: Sound, sounds: Sequence[Sound]) -> Among | None:
+        """Give a channel's place among several; the only one of a configuration without names has none."""
+        if not sound.name and len(sounds) == 1:
+            return None
+
+        def unheard() -> list[Unheard]:
+            others = (channel for channel in self._channels if channel.name != sound.name)
+            return [part for channel in others for part in channel.unheard]
+
+        return Among(sound.name, self._order, unheard, self._reached_s)
 
     # What other threads may call.
 
@@ -74,12 +103,14 @@ class Transcriber:
 
     def status(self) -> dict[str, Any]:
         """Tell what `minuted status` shows; times in seconds."""
-        (channel,), journal = self._channels, self._publisher.journal
-        own = channel.status(time.monotonic())
-        sockets = (channel.frames, self._publisher.turns, self._publisher.replay)
+        channels, journal, now_s = list(self._channels), self._publisher.journal, time.monotonic()
+        own = overview({channel.name: channel.status(now_s) for channel in channels})
+        frames = [channel.frames for channel in channels if channel.frames]
+        sockets = (*frames, self._publisher.turns, self._publisher.replay)
         return {
             "service": self._settings.service,
             **own,
+            **({"billed": len(self._settings.sources)} if self._is_billed_for_each else {}),
             "state": self._state_of(own["state"]),
             **self._meter.status(),
             "partials": self._publisher.partials,
@@ -90,6 +121,10 @@ class Transcriber:
             "epoch": journal.epoch,
             "last_seq": journal.last_seq,
         }
+
+    @property
+    def _is_billed_for_each(self) -> bool:
+        return len(self._settings.sources) > 1 and self._settings.service != "local"
 
     def _state_of(self, state: str) -> str:
         if self._drain.is_set():
@@ -144,7 +179,7 @@ class Transcriber:
         has_more = any(channel.intake.has_more for channel in self._channels)
         listened_to = tuple(channel for channel in self._channels if not channel.is_full)
         if listened_to not in self._pollers:
-            frames = (channel.frames for channel in listened_to)
+            frames = (channel.frames for channel in listened_to if channel.frames)
             self._pollers[listened_to] = Poller(
                 *frames, self._publisher.turns, self._publisher.replay, self._wakeup
             )
@@ -174,38 +209,62 @@ class Transcriber:
         self._retention.tick(now_s, now_ms)
 
     def _transcribe(self, now_s: float) -> None:
-        for channel in self._channels:
+        for channel in self._each():
             if channel.take_in(now_s):
                 self._drained.clear()
         self._take_events(now_s)
-        for channel in self._channels:
+        for channel in self._each():
             channel.watch(now_s)
+        self._commit_in_order(now_s)
         if self._leave.is_set():
             return
-        if self._endpoint.is_set():
-            self._endpoint.clear()
-            for channel in self._channels:
+        has_ended_turn = self._endpoint.is_set()
+        self._endpoint.clear()
+        for channel in self._each():
+            if has_ended_turn:
                 channel.lanes.force_endpoint()
-        for channel in self._channels:
             channel.serve(now_s)
         if self._drain.is_set():
             self._finish(now_s)
         else:
-            for channel in self._channels:
+            for channel in self._each():
                 channel.hand_over(now_s)
-        for channel in self._channels:
+        for channel in self._each():
             channel.minutes.keep()
+            if channel.is_left_behind and channel.finish(now_s):
+                self._close(channel)
+
+    def _each(self) -> Iterator[Channel]:
+        for channel in list(self._channels):
+            with channel.named():
+                yield channel
+
+    def _commit_in_order(self, now_s: float) -> None:
+        """Commit what no other channel has to come before."""
+        pending = {channel.name: channel.pending_ms(now_s) for channel in self._channels}
+        known = {name: from_ms for name, from_ms in pending.items() if from_ms is not None}
+        for commit in self._order.take(now_s, known):
+            commit()
+
+    def _close(self, channel: Channel) -> None:
+        """Let go of a channel that was left behind, once it is heard to its end."""
+        if leave_nothing(self._settings, self._publisher.journal, channel.name):
+            log.info("left_behind_heard", channel=channel.name)
+            self._channels.remove(channel)
+            self._pollers.clear()
 
     def _finish(self, now_s: float) -> None:
         """When asked to drain: say so once all is safe."""
         if self._drained.is_set():
             return
-        have_finished = [channel.finish(now_s) for channel in self._channels]
+        have_finished = [channel.finish(now_s) for channel in self._each()]
         if all(have_finished):
             for channel in self._channels:
                 channel.minutes.keep(always=True)
             self._publisher.heartbeat(time.time_ns() // 1_000_000)
-            self._channels[0].minutes.tell("drained")
+            self._publisher.passing(
+                messages.Session(event="drained", room=self._settings.room, at_ms=time.time_ns() // 1_000_000)
+            )
             self._drained.set()
 
     def _post(self, session: Session, event: Event) -> None:
@@ -219,7 +278,7 @@ class Transcriber:
                 session, event = self._events.get_nowait()
             except queue.Empty:
                 return
-            for channel in self._channels:
+            for channel in self._each():
                 for lane in channel.lanes.all:
                     if lane.session is session:
                         channel.hear(lane, event, now_s)

@@ -53,6 +53,7 @@ class Turns:
         clock: SessionClock,
         find_meeting: FindMeeting,
         tail: Sequence[Heard] = (),
+        channel: str | None = None,
     ) -> None:
         self.repeated = 0
         """Second finals for a turn that was already final."""
@@ -63,6 +64,7 @@ class Turns:
         self._clock = clock
         self._find_meeting = find_meeting
         self._tail = tuple(tail)
+        self._channel = channel
         self._finals: OrderedDict[int, Turn | None] = OrderedDict()
 
     def take(self, event: TurnEvent) -> Taken | None:
@@ -122,6 +124,7 @@ class Turns:
             speaker=speaker_of(event.speaker_label),
             language=event.language_code,
             confidence=_mean([word.confidence for word in said]),
+            channel=self._channel,
         )
         return Taken(turn, tuple(heard), end_ms)
 

@@ -1,0 +1,44 @@
+"""A meeting as a text: by the very sinks that write such files live, and as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from minuted import MeetingFiles, config
+from minuted.delivery import discovery
+
+from .meetings import Minutes
+
+SINKS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    # The sink that writes a format, and its options.
+    "srt": ("srt", {}),
+    "vtt": ("srt", {"format": "vtt"}),
+    "txt": ("txt", {}),
+    "md": ("txt", {"format": "md"}),
+}
+JOINED: Final = ("txt", "md")
+"""Formats of which several documents can follow each other in one file."""
+
+
+def render(meeting: Minutes, form: str) -> bytes:
+    """Give a meeting's whole file in `form`: one of SINKS, or "json"."""
+    if form == "json":
+        return _json(meeting)
+    name, options = SINKS[form]
+    cls = discovery.load(discovery.find_all([config.BUNDLED_SINKS])[name])
+    assert issubclass(cls, MeetingFiles)
+    sink = cls(directory=Path(), **options)
+    return sink.document(meeting.records, meeting.room, meeting.started_at_ms, meeting.title)
+
+
+def _json(meeting: Minutes) -> bytes:
+    """Give one object, with a line for each record."""
+    about = {
+        "meeting_id": meeting.id,
+        "room": meeting.room,
+        "title": meeting.title,
+        "meeting_started_at_ms": meeting.started_at_ms,
+    }
+    head = json.dumps(about, ensure_ascii=False).removesuffix("}")
+    lines = ",\n".join(json.dumps(record.to_map(), ensure_ascii=False) for record in meeting.records)
+    return f'{head}, "records": [\n{lines}\n]}}\n'.encode()

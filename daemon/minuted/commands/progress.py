@@ -1,0 +1,145 @@
+"""How far recordings are: a bar in a terminal, a line now and then elsewhere."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from minuted.config import Settings
+from minuted.status import gather
+
+from .watch import clean, clock
+
+LOOK_EVERY_S: Final = 0.5
+TELL_EVERY_S: Final = 30.0
+"""Where nobody watches a bar."""
+PACE_FROM_S: Final = 3.0
+"""Less sound than this tells nothing about the pace."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a recording is heard."""
+
+    heard_s: float
+    length_s: float
+    passed_s: float
+    """Since its first sound was heard."""
+
+    @property
+    def pace(self) -> float:
+        """Sound heard in a second; 0 where that is not known yet."""
+        return self.heard_s / self.passed_s if self.heard_s >= PACE_FROM_S and self.passed_s > 0 else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        return max(0.0, self.length_s - self.heard_s) / self.pace if self.pace else None
+
+    def __str__(self) -> str:
+        text = f"{clock(int(self.heard_s * 1000))} of {clock(int(self.length_s * 1000))}"
+        if self.left_s is not None:
+            text += f", {self.pace:.1f}x, {clock(int(self.left_s * 1000))} left"
+        return text
+
+
+def heard_s(statuses: Mapping[str, Mapping[str, Any]], length_s: float) -> float:
+    """Say how much of a recording has been heard, by what the processes tell of themselves."""
+    capture, transcription = statuses.get("capture", {}), statuses.get("transcription", {})
+    played_s = float(capture.get("position_s", 0.0 if not transcription.get("held_s") else length_s))
+    return max(0.0, min(length_s, played_s - float(transcription.get("held_s", played_s))))
+
+
+class Display:
+    """One line for the recording at hand, and those that stay, on `screen`."""
+
+    def __init__(self, screen: IO[str], count: int) -> None:
+        self._count = count
+        self._console = Console(file=screen, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._bar: Progress | None = None
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TextColumn("{task.fields[at]}"),
+            )
+            # stderr is the log's by now.
+            self._bar = Progress(
+                *columns,
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._bar.start()
+        self._task: TaskID | None = None
+        self._told_s = 0.0
+
+    def begin(self, number: int, name: str, length_s: float) -> None:
+        """Show a recording that is about to be heard."""
+        self._title = f"[{number}/{self._count}] {clean(name)}"
+        self._told_s = time.monotonic()
+        if self._bar:
+            self._task = self._bar.add_task(self._title, total=length_s, at="starting")
+            self._bar.refresh()
+        else:
+            self._print(f"{self._title}: {clock(int(length_s * 1000))} of sound")
+
+    def show(self, position: Position) -> None:
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=position.heard_s, at=str(position), refresh=True)
+        elif time.monotonic() - self._told_s >= TELL_EVERY_S:
+            self._told_s = time.monotonic()
+            self._print(f"{self._title}: {position}")
+
+    def tell(self, number: int, name: str, what: str) -> None:
+        """Say what became of a recording."""
+        if self._bar and self._task is not None:
+            self._bar.remove_task(self._task)
+            self._bar.refresh()
+            self._task = None
+        self._print(f"[{number}/{self._count}] {clean(name)}: {clean(what)}")
+
+    def note(self, text: str) -> None:
+        self._print(text)
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def _print(self, text: str) -> None:
+        self._console.print(text)
+
+
+class Looking:
+    """Looks how far a run is, on a thread of its own, for as long as it lasts."""
+
+    def __init__(self, settings: Settings, length_s: float, show: Callable[[Position], None]) -> None:
+        self._settings = settings
+        self._length_s = length_s
+        self._show = show
+        self._heard_s = 0.0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        began_s: float | None = None
+        while not self._closing.wait(LOOK_EVERY_S):
+            with suppress(OSError, ValueError):
+                told = gather(self._settings, ("capture", "transcription"), timeout_s=LOOK_EVERY_S)
+                # It never goes back, whatever a process that was restarted says.
+                self._heard_s = max(self._heard_s, heard_s(told, self._length_s))
+            now_s = time.monotonic()
+            if self._heard_s:
+                began_s = now_s - LOOK_EVERY_S if began_s is None else began_s
+                self._show(Position(self._heard_s, self._length_s, now_s - began_s))

@@ -1,0 +1,273 @@
+"""Sinks that write one text file a meeting, in time order, every word exactly once.
+
+A record becomes a passage once; each passage is placed by the one before it alone. So a file grown turn
+by turn and a file written anew are the same, and one is written anew where a turn comes late or is
+revised; what that takes is kept in the hidden folder `.minuted` beside the files, for the last few
+meetings.
+"""
+
+import itertools
+import json
+import os
+import re
+import unicodedata
+import zlib
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from .messages import Gap, Turn
+from .sink import Sink
+
+NAME_BYTES_MAX: Final = 100
+MEETINGS_MAX: Final = 8
+"""Meetings that late turns and revisions still reach; the one longest without a word goes first."""
+_WHY: Final = {"paused": "paused", "outage": "not transcribed", "journal-full": "not transcribed"}
+
+
+class Passage(NamedTuple):
+    """A turn or a gap, cut into what a format shows of it. The label names the speaker; a gap has none."""
+
+    id: str
+    seq: int
+    start_ms: int
+    label: str | None
+    cues: list[Any]
+    """Plain values, as JSON has them; without any there is nothing to show."""
+
+
+class Meeting(NamedTuple):
+    """A meeting's file as it is committed, and what the next passage is placed by."""
+
+    file: str
+    inode: int = 0
+    bytes: int = 0
+    passages_bytes: int = 0
+    cues: int = 0
+    start_ms: int = 0
+    """The last passage's start."""
+    label: str = ""
+    last: tuple[int, int, int] | None = None
+    """The last cue's times."""
+    end_at: int = 0
+    """The byte at which the last cue's end stands."""
+    heading: str = ""
+
+
+Composed = tuple[bytes, Meeting, bytes | None]
+"""The text of passages that follow, the meeting with them, and the bytes that are to stand at its `end_at`
+of before; None where those do not fit into their place, and the file is to be written anew."""
+
+
+class MeetingFiles(Sink):
+    """One file a meeting. A format says what a passage is, how passages follow each other, and its suffix."""
+
+    directory: Path
+    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>."""
+
+    @property
+    @abstractmethod
+    def suffix(self) -> str:
+        """Give how the files' names end."""
+
+    @abstractmethod
+    def passage(self, record: Turn | Gap) -> Passage:
+        """Cut a record into what is shown of it."""
+
+    @abstractmethod
+    def compose(self, passages: Sequence[Passage], meeting: Meeting) -> Composed:
+        """Give the text of passages that follow what is in a meeting's file."""
+
+    def heading(self, room: str, started_at_ms: int, title: str | None) -> str:  # noqa: ARG002
+        """Give what every file begins with."""
+        return ""
+
+    def document(
+        self, records: Iterable[Turn | Gap], room: str, started_at_ms: int, title: str | None = None
+    ) -> bytes:
+        """Give the whole file of a meeting's records; revisions have taken their turns' places already."""
+        passages = [passage for passage in map(self.passage, records) if passage.cues]
+        passages.sort(key=_place_of)
+        heading = self.heading(room, started_at_ms, title)
+        return self._composed(passages, Meeting(file="", heading=heading))[0]
+
+    @staticmethod
+    def note_of(gap: Gap) -> str:
+        """Say that there are no words here, why, and for how long."""
+        seconds = max(0, gap.end_ms - gap.start_ms) / 1000
+        length = f"{seconds:.1f} s" if seconds < 60 else f"{round(seconds / 60, 1):g} min"
+        where = f"{gap.channel}: " if gap.channel else ""
+        return f"[{where}{_WHY.get(gap.reason, 'no audio')} {length}]"
+
+    @staticmethod
+    def speaker_of(turn: Turn) -> str:
+        """Name who speaks, with several sources by the source too; "" where nobody is told from another."""
+        return " ".join(filter(None, (turn.channel, turn.speaker)))
+
+    def open(self) -> None:
+        (self.directory / ".minuted").mkdir(parents=True, exist_ok=True)
+        for meeting_id in self._meetings():
+            self._committed(meeting_id)
+
+    def write(self, turn: Turn) -> None:
+        passage = self.passage(turn)
+        if passage.cues:
+            meeting = self._committed(turn.meeting_id) or self._begun(turn, passage)
+            self._add(turn.meeting_id, passage, meeting)
+
+    def gap(self, gap: Gap) -> None:
+        # A gap alone is no meeting: it begins no file.
+        if meeting := self._committed(gap.meeting_id):
+            self._add(gap.meeting_id, self.passage(gap), meeting)
+
+    def revise(self, turn: Turn) -> None:
+        meeting = self._committed(turn.meeting_id)
+        known = self._passages(meeting) if meeting else []
+        earlier = next((passage for passage in known if passage.id == turn.id), None)
+        if meeting and earlier:
+            revision = self.passage(turn)._replace(seq=earlier.seq)
+            self._commit(turn.meeting_id, self._rewritten(self._kept(meeting, revision)))
+
+    def _add(self, meeting_id: str, passage: Passage, meeting: Meeting) -> None:
+        text, longer, end = self._composed([passage], meeting)
+        kept = self._kept(meeting, passage)
+        if passage.start_ms < meeting.start_ms or end is None:
+            self._commit(meeting_id, self._rewritten(kept))
+            return
+        inode = write_at(self.directory / meeting.file, meeting.bytes, text, (meeting.end_at, end))
+        self._commit(meeting_id, longer._replace(inode=inode, passages_bytes=kept.passages_bytes))
+
+    def _composed(self, passages: Sequence[Passage], meeting: Meeting) -> Composed:
+        """Give what follows in a file, and at its beginning the heading before it."""
+        heading = b"" if meeting.bytes else meeting.heading.encode()
+        meeting = meeting._replace(bytes=meeting.bytes + len(heading))
+        text, longer, end = self.compose(passages, meeting)
+        start_ms = max([longer.start_ms, *(passage.start_ms for passage in passages)])
+        return heading + text, longer._replace(bytes=meeting.bytes + len(text), start_ms=start_ms), end
+
+    def _meetings(self) -> dict[str, Meeting]:
+        return {key: Meeting(**known) for key, known in self.checkpoint.get("meetings", {}).items()}
+
+    def _commit(self, meeting_id: str, meeting: Meeting) -> None:
+        meetings = self._meetings()
+        meetings.pop(meeting_id, None)
+        while len(meetings) >= MEETINGS_MAX:
+            oldest = meetings.pop(next(iter(meetings)))
+            self._passages_file(oldest).unlink(missing_ok=True)
+        meetings[meeting_id] = meeting
+        self.checkpoint = {"meetings": {key: known._asdict() for key, known in meetings.items()}}
+
+    def _committed(self, meeting_id: str) -> Meeting | None:
+        """Bring a meeting's files to what is committed of them; None where one has been taken away."""
+        meeting = self._meetings().get(meeting_id)
+        if meeting is None:
+            return None
+        file, kept = self.directory / meeting.file, self._passages_file(meeting)
+        if not file.exists() or not kept.exists() or kept.stat().st_size < meeting.passages_bytes:
+            return None
+        os.truncate(kept, meeting.passages_bytes)
+        if file.stat().st_ino == meeting.inode and file.stat().st_size >= meeting.bytes:
+            os.truncate(file, meeting.bytes)
+        else:
+            # Written anew for a turn that was then not committed, or changed by somebody else.
+            meeting = self._rewritten(meeting)
+            self._commit(meeting_id, meeting)
+        return meeting
+
+    def _begun(self, turn: Turn, passage: Passage) -> Meeting:
+        """Name a new meeting's file: one that is not there, or was left by a first write that was killed."""
+        heading = self.heading(turn.room, turn.meeting_started_at_ms, title_of(turn))
+        text, _, _ = self._composed([passage], Meeting(file="", heading=heading))
+        others = [meeting.file for key, meeting in self._meetings().items() if key != turn.meeting_id]
+
+        def is_free(name: str) -> bool:
+            path = self.directory / name
+            return name not in others and (not path.exists() or text.startswith(path.read_bytes()))
+
+        return Meeting(file=next(filter(is_free, names_of(turn, self.suffix))), heading=heading)
+
+    def _passages_file(self, meeting: Meeting) -> Path:
+        return self.directory / ".minuted" / f"{meeting.file}.passages"
+
+    def _passages(self, meeting: Meeting) -> list[Passage]:
+        lines = self._passages_file(meeting).read_bytes()[: meeting.passages_bytes].splitlines()
+        kept = (Passage(**json.loads(line)) for line in lines)
+        # A revision has the id and the number of what it revises, and so takes its place.
+        known = {(passage.id, passage.seq): passage for passage in kept}
+        return sorted(known.values(), key=_place_of)
+
+    def _kept(self, meeting: Meeting, passage: Passage) -> Meeting:
+        """Keep a passage for the day the file must be written anew."""
+        line = json.dumps(passage._asdict()).encode() + b"\n"
+        write_at(self._passages_file(meeting), meeting.passages_bytes, line)
+        return meeting._replace(passages_bytes=meeting.passages_bytes + len(line))
+
+    def _rewritten(self, meeting: Meeting) -> Meeting:
+        """Write the file anew beside itself, then put it in its place."""
+        empty = Meeting(meeting.file, passages_bytes=meeting.passages_bytes, heading=meeting.heading)
+        text, whole, _ = self._composed([each for each in self._passages(meeting) if each.cues], empty)
+        new = self.directory / ".minuted" / f"{meeting.file}.new"
+        try:
+            inode = write_at(new, 0, text)
+            new.replace(self.directory / meeting.file)
+        finally:
+            new.unlink(missing_ok=True)
+        sync_folder(self.directory)
+        return whole._replace(inode=inode)
+
+
+def title_of(record: Turn | Gap) -> str | None:
+    """Give what its meeting was called, if anybody called it anything."""
+    return getattr(record, "meeting_title", None) or None
+
+
+def _place_of(passage: Passage) -> tuple[int, int]:
+    return passage.start_ms, passage.seq
+
+
+def names_of(turn: Turn, suffix: str) -> Iterator[str]:
+    """Name the meeting's file; then, should that name be another meeting's, further ones."""
+    started = datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone()
+    title = slug(title_of(turn) or "")
+    name = f"{slug(turn.room) or 'room'}-{started:%Y-%m-%dT%H%M}{title and '-'}{title}"
+    yield f"{name}{suffix}"
+    name = f"{name}-{zlib.crc32(turn.meeting_id.encode()):08x}"
+    yield f"{name}{suffix}"
+    yield from (f"{name}-{number}{suffix}" for number in itertools.count(2))
+
+
+def slug(text: str) -> str:
+    """Give a name as a file's name can have it."""
+    plain = re.sub(r"\W+", "-", unicodedata.normalize("NFKC", text).lower()).strip("-")
+    return plain.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
+
+
+def write_at(path: Path, at_bytes: int, data: bytes, patch: tuple[int, bytes] = (0, b"")) -> int:
+    """Have a file end in `data` from `at_bytes` on, on the disk; give its inode.
+
+    `patch` puts bytes in the place of as many. Where there is no room the file is cut back.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        os.ftruncate(file, at_bytes)
+        os.pwrite(file, patch[1], patch[0])
+        if os.pwrite(file, data, at_bytes) < len(data):
+            os.ftruncate(file, at_bytes)
+            raise OSError(f"no room for a whole cue in {path}")
+        os.fdatasync(file)
+        if not at_bytes:
+            sync_folder(path.parent)
+        return os.fstat(file).st_ino
+    finally:
+        os.close(file)
+
+
+def sync_folder(folder: Path) -> None:
+    # So that a new name in it outlives a power cut.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

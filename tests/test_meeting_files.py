@@ -1,0 +1,83 @@
+"""One file a meeting, for any format: what a sink's author gets from deriving from it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from minuted import Gap, Turn
+from minuted.delivery import discovery
+from minuted.meeting_files import MeetingFiles, names_of, slug
+from sinks.samples import gap, load, opened, turn
+
+README = (Path(__file__).parents[1] / "sinks" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("sink", "options"), [("srt", {}), ("srt", {"format": "vtt"}), ("txt", {})])
+def test_a_document_is_what_the_live_file_is(tmp_path, sink, options):
+    """What is exported later must not differ from what was written at the time."""
+    live = opened(sink, directory=tmp_path, **options)
+    records = [turn(1, "one", speaker="A"), turn(3, "three"), gap(4, 35_000, 39_000), turn(2, "two")]
+    for record in records:
+        (live.gap if isinstance(record, Gap) else live.write)(record)
+    (file,) = [path for path in tmp_path.iterdir() if path.is_file()]
+
+    written = live.document(records, "boardroom", records[0].meeting_started_at_ms)
+
+    assert written == file.read_bytes()
+    assert written.count(b"three") == 1
+
+
+def test_a_document_of_nothing_is_a_whole_file_of_its_format():
+    """A recording without a word has outputs too."""
+    srt, txt = load("srt").Srt, load("txt").Txt
+
+    assert srt(directory=Path()).document([], "r", 0) == b""
+    assert srt(directory=Path(), format="vtt").document([], "r", 0) == b"WEBVTT\n\n"
+    assert txt(directory=Path()).document([], "r", 0, "Budget").startswith(b"r: Budget, ")
+
+
+def test_the_format_shown_in_the_readme_works_when_saved(tmp_path):
+    """An example that does not run is worse than none."""
+    (text,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Tsv" in block)
+    folder = tmp_path / "sinks"
+    folder.mkdir()
+    (folder / "tsv.py").write_text(text, encoding="utf-8")
+    file = discovery.find_all([folder])["tsv"]
+    sink = discovery.load(file)(directory=tmp_path / "out")
+    sink.checkpoint = {}
+    sink.open()
+
+    sink.write(turn(2, "two", speaker="B"))
+    sink.write(turn(1, "one", speaker="A"))
+
+    (written,) = (tmp_path / "out").glob("*.tsv")
+    assert written.read_text() == "10000\tA\tone\n20000\tB\ttwo\n"
+    assert [option.name for option in discovery.describe(file.path).options] == ["directory"]
+
+
+class Titled(Turn):
+    """A turn of a meeting with a name, as newer versions have it."""
+
+    meeting_title = "Budget: 2027 / Q1"
+
+
+def test_a_meeting_s_title_stands_in_its_file_s_name():
+    """People look for the title, not for the minute."""
+    values = turn(1).to_map()
+    titled = Titled(**(values | {"words": ()}))
+
+    assert next(names_of(titled, ".srt")).endswith("-budget-2027-q1.srt")
+    assert re.fullmatch(r"boardroom-[-\dT]+\.srt", next(names_of(turn(1), ".srt")))
+
+
+def test_no_name_leads_out_of_the_folder():
+    """A room's name and a title come from people."""
+    assert slug("../../etc/passwd") == "etc-passwd"
+    assert len(slug("é" * 300).encode()) <= 100
+
+
+def test_it_is_no_sink_by_itself():
+    """A format must say what a turn looks like."""
+    with pytest.raises(TypeError, match="abstract"):
+        MeetingFiles(directory=Path())  # type: ignore[abstract]

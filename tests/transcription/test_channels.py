@@ -1,0 +1,194 @@
+"""Several sources, each with its own sessions: every word once, in its channel, at its time, in one order."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minuted.journal.audio import segment_numbers
+from minuted.journal.folder import Folder
+from minuted.journal.turns import TurnJournal
+from minuted.messages import Turn, from_map
+from simulator import Fault, Service
+from simulator.coded import Recording, compose
+from transcription.call import FIRST_MS, Call
+
+TWO = """
+[[capture.sources]]
+name = "table"
+device = "one"
+[[capture.sources]]
+name = "far"
+device = "two"
+"""
+TABLE, FAR = compose(4), compose(4, first_number=200, seed=3)
+
+
+@pytest.fixture
+def make_call(make_settings: Any, monkeypatch: pytest.MonkeyPatch, no_key: Path) -> Iterator[Callable]:
+    """Make a Call whose service is a given simulator; the earlier one is ended."""
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "a-key")
+    calls: list[Call] = []
+
+    def make(service: Service, text: str = TWO) -> Call:
+        settings = make_settings(
+            f'room = "boardroom"\n[engine]\nservice = "assemblyai"\nurl = "{service.url}"\n{text}'
+        )
+        for call in calls:
+            call.close()
+        calls[:] = [Call(settings)]
+        return calls[-1]
+
+    yield make
+    for call in calls:
+        call.close()
+
+
+def texts(recording: Recording) -> list[str]:
+    return [word.text for word in recording.words]
+
+
+def errors_ms(call: Call, *recordings: Recording) -> set[int]:
+    """Give how far words' times of day are from the truth."""
+    spoken = {word.text: word for recording in recordings for word in recording.words}
+    return {
+        abs(turn.meeting_started_at_ms + word.start_ms - FIRST_MS - spoken[word.text].start_ms)
+        for turn in call.finals
+        for word in turn.words
+    }
+
+
+def assert_all_heard(call: Call) -> None:
+    assert (call.words("table"), call.words("far")) == (texts(TABLE), texts(FAR))
+    assert errors_ms(call, TABLE, FAR) == {0}
+    assert [turn.seq for turn in call.finals] == [*range(1, len(call.finals) + 1)]
+
+
+def test_every_word_is_in_its_channel_at_its_true_time_in_one_order(make_call: Callable) -> None:
+    """Two rooms' worth of talk in one record: who reads it reads one conversation, and one meeting."""
+    with Service(heartbeat_s=0.2) as service:
+        call = make_call(service)
+        call.play({"table": TABLE, "far": FAR})
+        call.end()
+        assert len(service.sessions) == 2
+    assert_all_heard(call)
+    assert len({turn.meeting_id for turn in call.finals}) == 1
+    begun = [turn.start_ms for turn in call.finals]
+    assert begun == sorted(begun)
+    assert call.session_events.count("drained") == 1
+
+
+def test_in_real_time_a_final_waits_for_what_the_other_side_began_before_it(make_call: Callable) -> None:
+    """One side asks at length, the other throws in a word: the question comes first, though it ends last."""
+    question = compose(1, words=(4, 4), word_ms=(450, 450), tail_ms=800)
+    thrown_in = compose(1, words=(1, 1), lead_in_ms=900, tail_ms=2500, first_number=200)
+    with Service() as service:
+        call = make_call(service)
+        call.play({"table": thrown_in, "far": question}, in_real_time=True)
+        call.end()
+    assert [turn.channel for turn in call.finals] == ["far", "table"]
+    assert errors_ms(call, question, thrown_in) == {0}
+
+
+@pytest.mark.parametrize("fault", ["reset", "drop"])
+def test_after_a_break_of_one_session_or_the_other_every_word_is_heard_once(
+    make_call: Callable, fault: str
+) -> None:
+    with Service([Fault(name=fault, at_audio_ms=5000)] * 2) as service:
+        call = make_call(service)
+        call.play({"table": TABLE, "far": FAR})
+        call.end()
+    assert_all_heard(call)
+
+
+def test_an_outage_is_caught_up_with_on_both_channels(make_call: Callable) -> None:
+    """Behind the live sessions, each in a session of its own."""
+    missed = {"table": compose(3, first_number=50, seed=5), "far": compose(3, first_number=250, seed=6)}
+    with Service(heartbeat_s=0.2) as service:
+        call = make_call(service, f"live_first_s = 1\n{TWO}")
+        call.play({"table": TABLE, "far": FAR})
+        call.wait_for(lambda: len(call.finals) == 8)
+        service.stop()
+        call.play(missed, in_real_time=True)
+        service.start()
+        call.wait_for(lambda: call.transcriber.status()["sessions"] == 4)
+        call.end()
+    for channel, first in (("table", TABLE), ("far", FAR)):
+        assert sorted(call.words(channel)) == sorted([*texts(first), *texts(missed[channel])])
+        assert any(turn.backfilled for turn in call.finals if turn.channel == channel)
+
+
+def test_a_channel_whose_session_is_down_holds_no_other_up(make_call: Callable) -> None:
+    """The far end's words are late anyway; the table's captions need not be."""
+    with Service() as service:
+        call = make_call(service)
+        call.play({"table": TABLE})
+        call.wait_for(lambda: len(call.words("table")) == len(TABLE.words))
+        assert call.words("far") == []
+        call.play({"far": FAR})
+        call.end()
+    assert call.words("far") == texts(FAR)
+
+
+def test_a_process_that_is_replaced_leaves_nothing_unheard_and_nothing_is_heard_twice(
+    make_call: Callable,
+) -> None:
+    """Finals that waited for their place have moved no mark."""
+    halves = [
+        {"table": compose(2, seed=7), "far": compose(2, first_number=200, seed=8)},
+        {"table": compose(2, first_number=50, seed=9), "far": compose(2, first_number=250, seed=10)},
+    ]
+    with Service() as service:
+        for half in halves:
+            call = make_call(service)
+            call.play(half)
+            call.wait_for(lambda call=call: call.finals)
+        call.end()
+    call.close()
+    journal = TurnJournal(call.settings.state_dir / "turns.db")
+    records = [record for record in map(from_map, journal.page(1)) if isinstance(record, Turn)]
+    journal.close()
+    assert [record.seq for record in records] == [*range(1, len(records) + 1)]
+    for channel in ("table", "far"):
+        said = [word.text for turn in records if turn.channel == channel for word in turn.words]
+        assert said == [*texts(halves[0][channel]), *texts(halves[1][channel])]
+
+
+def test_one_source_after_two_and_two_after_one_leave_nothing_unheard(make_call: Callable) -> None:
+    """What was said before the change is heard under the name it had, and its sound is then deleted."""
+    with Service([Fault(name="http", status=503)] * 40) as service:
+        call = make_call(service)
+        call.play({"table": TABLE, "far": FAR})
+        call.wait_for(lambda: "retrying" in call.session_events)
+    alone = compose(2, first_number=400, seed=11)
+    with Service() as service:
+        call = make_call(service, "")
+        assert set(call.transcriber.status()["channels"]) == {"", "table", "far"}
+        call.play({"": alone})
+        call.wait_for(lambda: list(call.transcriber.status().get("channels", {"": 0})) == [""])
+        assert_words = {None: alone, "table": TABLE, "far": FAR}
+        for channel, recording in assert_words.items():
+            assert call.words(channel) == texts(recording)
+        assert not any(segment_numbers(Folder(call.settings.audio_dir(name))) for name in ("table", "far"))
+        call.close()
+        later = {"table": compose(1, first_number=50, seed=12), "far": compose(1, first_number=250, seed=13)}
+        call = make_call(service)
+        call.play(later)
+        call.end()
+    for channel, recording in later.items():
+        assert call.words(channel) == texts(recording)
+    assert call.words(None) == []
+
+
+def test_the_only_source_keeps_its_places_and_its_turns_have_no_channel(make_call: Callable) -> None:
+    """What outside programs and an earlier version's journals rely on."""
+    with Service() as service:
+        call = make_call(service, "")
+        call.play({"": TABLE})
+        call.end()
+    assert call.words(None) == texts(TABLE)
+    state_dir = call.settings.state_dir
+    assert {path.name for path in state_dir.iterdir()} >= {"audio", "turns.db"}
+    assert all(earlier.seq + 1 == later.seq for earlier, later in pairwise(call.finals))
