@@ -24,11 +24,12 @@ SPACE_MS: Final = 83
 """Between two cues, where there is room for it."""
 LABEL_CHARACTERS_MAX: Final = 20
 SENTENCE_END: Final = re.compile(r"[.?!…]\W*$")
+_LOOK_ALIKES: Final = str.maketrans("<>{}\\", "‹›()/", "\ufeff")  # noqa: RUF001
 
 
 class Srt(MeetingFiles):
     directory: Path
-    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>.srt."""
+    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>[-<title>].srt."""
     format: Literal["srt", "vtt"] = "srt"
     """"vtt" writes the same subtitles as WebVTT, for web pages."""
 
@@ -133,9 +134,6 @@ def passage_of_gap(gap: Gap) -> Passage:
     start_ms = max(0, gap.start_ms)
     cue = Cue(start_ms, start_ms + 1, gap.end_ms, MeetingFiles.note_of(gap))
     return Passage(f"gap-{gap.seq}", gap.seq or 0, start_ms, None, [cue])
-
-
-_LOOK_ALIKES: Final = str.maketrans("<>{}\\", "‹›()/", "\ufeff")  # noqa: RUF001
 
 
 def words_of(text: str) -> list[str]:

@@ -53,7 +53,11 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "models": (),
     "sections": ("addresses", "options"),
     "credentials": ("options", "runtime.guard"),
-    "config": ("addresses", "credentials", "options", "runtime.guard", "sections", "session_settings"),
+    "live_settings": ("options", "session_settings"),
+    "config": (
+        *("addresses", "credentials", "live_settings", "options", "runtime.guard", "sections"),
+        "session_settings",
+    ),
     "doors": (),
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
@@ -64,7 +68,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "journal": ("messages",),
     "capture": GROUND,
     "tokens": ("addresses", "config", "options", "runtime"),
-    "transcription": (*GROUND, "keys", "models", "tokens.minting"),
+    "transcription": (*GROUND, "keys", "live_settings", "models", "session_settings", "tokens.minting"),
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
@@ -77,7 +81,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
         *("capture", "delivery.discovery", "delivery.following", "delivery.subscription", "journal"),
-        *("meeting_files", "models", "supervision.supervisor", "tokens", "transcription.trial", "usage"),
+        *("live_settings", "meeting_files", "models", "supervision.supervisor", "tokens", "usage"),
+        "transcription.trial",
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

@@ -218,7 +218,7 @@ def test_what_is_wrong_is_said_in_one_line(text: str, said: str, tmp_path: Path)
 
 
 def keys_of(cls: type) -> list[str]:
-    return [field.name for field in fields(cls) if field.name not in ("path", "sinks")]
+    return [field.name for field in fields(cls) if field.name not in ("path", "profiles", "sinks")]
 
 
 @pytest.mark.parametrize("section", ["", *SECTIONS])
@@ -334,7 +334,7 @@ def test_the_sample_uncommented_says_the_defaults() -> None:
     lines = [re.sub(r"^#(?=\[|\w+ = )", "", line) for line in sample().splitlines()]
     said = tomllib.loads("\n".join(lines))
 
-    assert replace(parse("\n".join(lines)), sinks={}) == Settings()
+    assert replace(parse("\n".join(lines)), sinks={}, profiles={}) == Settings()
     for section in ("", *SECTIONS):
         values = getattr(Settings(), section) if section else Settings()
         for key in keys_of(type(values)):

@@ -106,7 +106,7 @@ def test_the_heartbeat_and_the_replay_are_in_the_readme() -> None:
 def test_every_configuration_key_is_explained(section: str) -> None:
     """The sample file is made of these lines."""
     cls = SECTIONS.get(section, Settings)
-    own = {option.name for option in options(cls)} - {*SECTIONS, "sinks", "path"}
+    own = {option.name for option in options(cls)} - {*SECTIONS, "profiles", "sinks", "path"}
 
     assert own <= docstrings(cls).keys()
     for name, text in docstrings(cls).items():
@@ -122,7 +122,12 @@ def test_every_key_is_in_the_readme_but_the_vendor_s() -> None:
     """Those stand in deploy/minuted.toml, which another test holds against the code."""
     for section, cls in {"": Settings, **SECTIONS}.items():
         if section != "session":
-            assert {option.name for option in options(cls)} - {"sinks", "path", *SECTIONS} <= NAMED, section
+            assert {option.name for option in options(cls)} - {
+                "profiles",
+                "sinks",
+                "path",
+                *SECTIONS,
+            } <= NAMED, section
     assert "deploy/minuted.toml" in README
 
 

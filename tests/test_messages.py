@@ -290,7 +290,7 @@ def test_a_turn_has_the_contract_s_fields() -> None:
     assert list(turn.to_map()) == [
         *("v", "type", "seq", "id", "revision", "room", "meeting_id", "meeting_started_at_ms"),
         *("session_id", "turn_order", "final", "backfilled", "start_ms", "end_ms", "text", "words"),
-        *("speaker", "language", "confidence", "channel"),
+        *("speaker", "language", "confidence", "channel", "meeting_title"),
     ]
     assert list(turn.to_map()["words"][0]) == ["text", "start_ms", "end_ms", "confidence", "speaker"]
     nil = {name for name in turn.to_map() if _takes(Turn, name, None)}

@@ -108,6 +108,14 @@ def test_the_table_says_who_is_how_and_since_when():
     assert rows[1].endswith("2         exit status 1")
 
 
+def test_the_table_says_what_is_in_force_and_which_meeting_is_going_on():
+    told = row(state="live", in_force="max_turn_silence 2000 (changed)", meeting_title="Budget")
+    found = {"state": "running", "room": "attic", "stages": {"transcription": told}}
+    *_, transcription, in_force = table(found, now_ms=61_000).splitlines()
+    assert transcription.endswith("  meeting “Budget”")
+    assert in_force == "  in force: max_turn_silence 2000 (changed)"
+
+
 def test_details_leave_out_what_is_nothing():
     assert (
         details({"state": "delivering", "lag": 0, "seq": 3, "last_seq": 3, "last_error": ""}) == "at turn 3"

@@ -328,6 +328,16 @@ def _export(arguments: argparse.Namespace) -> int:
     return export.run(_settings(arguments), arguments)
 
 
+def _work(module: str) -> Callable[[argparse.Namespace], int]:
+    """Give a command whose work stands in a module of `commands`."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        command = importlib.import_module(f"minuted.commands.{module}")
+        return int(command.run(_settings(arguments), arguments))
+
+    return run
+
+
 def _quiet_logs() -> None:
     """Leave standard output to the command."""
     from .runtime import logs
@@ -356,4 +366,6 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "token-server": _token,
     "replay": _replay,
     "export": _export,
+    "configure": _work("configuring"),
+    "meeting": _work("meeting"),
 }

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, check_tcp, check_url
 from minuted.credentials import HANDED_DOWN, KEY_NAME, TOKEN_SECRET_NAME, find, read
+from minuted.live_settings import Profile, profiles_of, read_terms, with_terms
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
 from minuted.runtime import guard
 from minuted.sections import (
@@ -102,6 +103,7 @@ class Settings:
     publish: Publish = field(default_factory=Publish)
     cost: Cost = field(default_factory=Cost)
     token_server: TokenServer = field(default_factory=TokenServer)
+    profiles: dict[str, Profile] = field(default_factory=dict)
     sinks: dict[str, SinkTable] = field(default_factory=dict)
     path: Path | None = None
 
@@ -246,6 +248,7 @@ def parse(text: str, path: Path | None = None) -> Settings:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"not TOML: {error}") from None
     table = dict(table)
+    profiles = profiles_of(table.get("profiles", {}))
     sinks = {}
     for name, sink in table_of(table.pop("sinks", {}), "sinks").items():
         where = f"sinks.{name}"
@@ -255,7 +258,10 @@ def parse(text: str, path: Path | None = None) -> Settings:
             build(SinkTable, common, where, hidden=("options",), known_names=_RENAMED), options=own
         )
     settings = replace(
-        build(Settings, table, "", hidden=("sinks", "path"), known_names=_RENAMED), sinks=sinks, path=path
+        build(Settings, table, "", hidden=("sinks", "path"), known_names=_RENAMED),
+        profiles=profiles,
+        sinks=sinks,
+        path=path,
     )
     validate(settings)
     return settings
@@ -312,6 +318,15 @@ def require_credentials(settings: Settings) -> None:
         )
 
 
+def require_keyterms(settings: Settings) -> None:
+    """Raise ConfigError where the file of key terms is missing, or has what the service would not take."""
+    if settings.session.keyterms_file:
+        try:
+            with_terms(settings.session, read_terms(settings.session.keyterms_file))
+        except ConfigError as error:
+            raise ConfigError(f"session.keyterms_file: {error}") from None
+
+
 _RENAMED: Final = {
     "session.min_end_of_turn_silence_when_confident": "is the old name of min_turn_silence",
     "session.noise_suppression_model": "is the old name of voice_focus",
@@ -336,10 +351,18 @@ def sample() -> str:
         if is_dataclass(value) and not isinstance(value, type):
             heading = (inspect.getdoc(type(value)) or "").splitlines()[0]
             lines += [f"[{section.name}]  # {heading}", *sample_of(value, type(value))]
-    lines += [_SINKS_SAMPLE]
+    lines += [_PROFILES_SAMPLE, _SINKS_SAMPLE]
     return "\n".join(lines)
 
 
+_PROFILES_SAMPLE: Final = """\
+# A table per profile: what it changes of [session] while a session is open, and nothing else.
+# `minuted configure --profile interview` switches to it, `--profile none` back.
+
+#[profiles.interview]
+#keyterms_prompt = ["metformin", "Siobhan"]
+#max_turn_silence = 2000
+"""
 _SINKS_SAMPLE: Final = """\
 # A table per sink: its name is its module's file name; `use = "webhook"` lets one module serve twice,
 # `enabled = false` switches it off. `minuted sinks` lists every sink and its options.

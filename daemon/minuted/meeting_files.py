@@ -178,7 +178,7 @@ class MeetingFiles(Sink):
 
     def _begun(self, turn: Turn, passage: Passage) -> Meeting:
         """Name a new meeting's file: one that is not there, or was left by a first write that was killed."""
-        heading = self.heading(turn.room, turn.meeting_started_at_ms, title_of(turn))
+        heading = self.heading(turn.room, turn.meeting_started_at_ms, turn.meeting_title)
         text, _, _ = self._composed([passage], Meeting(file="", heading=heading))
         others = [meeting.file for key, meeting in self._meetings().items() if key != turn.meeting_id]
 
@@ -218,11 +218,6 @@ class MeetingFiles(Sink):
         return whole._replace(inode=inode)
 
 
-def title_of(record: Turn | Gap) -> str | None:
-    """Give what its meeting was called, if anybody called it anything."""
-    return getattr(record, "meeting_title", None) or None
-
-
 def _place_of(passage: Passage) -> tuple[int, int]:
     return passage.start_ms, passage.seq
 
@@ -230,7 +225,7 @@ def _place_of(passage: Passage) -> tuple[int, int]:
 def names_of(turn: Turn, suffix: str) -> Iterator[str]:
     """Name the meeting's file; then, should that name be another meeting's, further ones."""
     started = datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone()
-    title = slug(title_of(turn) or "")
+    title = slug(turn.meeting_title or "")
     name = f"{slug(turn.room) or 'room'}-{started:%Y-%m-%dT%H%M}{title and '-'}{title}"
     yield f"{name}{suffix}"
     name = f"{name}-{zlib.crc32(turn.meeting_id.encode()):08x}"

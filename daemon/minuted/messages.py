@@ -80,6 +80,7 @@ class Turn(Message):
     confidence: float | None = None
     channel: str | None = None
     """Which of several sources it was heard on."""
+    meeting_title: str | None = None
 
     def topic_of(self) -> str:
         if self.type == "revision":
@@ -115,7 +116,8 @@ class Session(Message):
     type: Literal["session"] = "session"
     event: str
     """started, ended, retrying, refused, warning, paused, resumed, halted (the disk is full), limit (the
-    day's money is spent), or drained."""
+    day's money is spent), drained, configured (`reason` names what was changed), or meeting-started and
+    meeting-ended by hand (its title)."""
     room: str
     at_ms: int
     session_id: str = ""

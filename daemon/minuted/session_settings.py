@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal
 
 from minuted.options import ConfigError
@@ -12,6 +13,7 @@ class StreamingSession:
     """The streaming parameters of AssemblyAI's v3 API, by its own names; unset ones are not sent.
 
     Source: the vendor's SDK 1.8.2, `RealTimeParameters`, which a test holds this class against.
+    `keyterms_file` is our own.
     """
 
     speech_model: str = "u3-rt-pro"
@@ -28,6 +30,8 @@ class StreamingSession:
     """Universal-Streaming models only; the U3 family always formats."""
     keyterms_prompt: tuple[str, ...] | None = None
     """Up to 100 names and terms of up to 50 characters to listen for."""
+    keyterms_file: Path | None = None
+    """A file with more of them, one a line, # before a comment; a change of it is taken in at once."""
     prompt: str | None = None
     """Up to 1,750 characters of instruction or context; U3 family only."""
     agent_context: str | None = None
@@ -93,6 +97,7 @@ _RANGES: Final = {
     "speaker_labels_revision_interval_ms": (0, 3_600_000),
     "min_turn_silence": (50, 10_000),
     "max_turn_silence": (50, 10_000),
+    "turn_left_pad_ms": (0, 60_000),
 }
 _PII_POLICIES: Final = frozenset(
     """
@@ -123,6 +128,8 @@ def check_session(session: StreamingSession) -> None:
     if len(terms) > KEYTERMS_MAX:
         raise ConfigError(f"session.keyterms_prompt has {len(terms)} terms; the service takes {KEYTERMS_MAX}")
     for term in terms:
+        if not term.strip():
+            raise ConfigError("session.keyterms_prompt has an empty term")
         if len(term) > KEYTERM_CHARACTERS_MAX:
             raise ConfigError(
                 f"session.keyterms_prompt: {term[:20]!r}… is over {KEYTERM_CHARACTERS_MAX} characters"
@@ -134,5 +141,8 @@ def check_session(session: StreamingSession) -> None:
             raise ConfigError(f"session.redact_pii_policies: {policy!r} is not known{hint}")
     if session.voice_focus_threshold is not None and session.voice_focus is None:
         raise ConfigError("session.voice_focus_threshold needs session.voice_focus")
-    if len(session.language_codes or ()) > 10:
+    codes = session.language_codes or ()
+    if "multi" in codes and len(codes) > 1:
+        raise ConfigError("session.language_codes: 'multi' stands alone")
+    if len(codes) > 10:
         raise ConfigError("session.language_codes has more than 10 languages")

@@ -18,6 +18,7 @@ _DETAILS: Final = (
     ("spent", "{}"),
     ("warning", "{}"),
     ("billed", "{} sessions at once, each billed"),
+    ("meeting_title", "meeting “{}”"),
     ("backlog_s", "{:.1f} s behind"),
     ("behind_s", "{:.1f} s to catch up with"),
     ("last_seq", "last turn {}"),
@@ -108,6 +109,8 @@ def table(status: Mapping[str, Any], now_ms: int) -> str:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join(["", *cells, row[5]]).rstrip())
+    if in_force := status["stages"].get("transcription", {}).get("in_force"):
+        lines.append(f"  in force: {in_force}")
     return "\n".join(lines)
 
 

@@ -63,6 +63,27 @@ def test_where_all_is_well_every_line_says_so(settings, capsys):
     assert any("talk.wav, 1.0 s at 16000 Hz" in line for line in lines)
 
 
+def test_the_file_of_key_terms_is_looked_at_and_needed_to_start(settings, runtime_dir):
+    """Without it the service would not know the names it is there for."""
+    file = runtime_dir / "terms.txt"
+    settings = replaced(settings, session=StreamingSession(keyterms_file=file))
+    assert not found(settings)["key terms"].ok
+    with pytest.raises(ConfigError, match=r"session\.keyterms_file: .*No such file"):
+        check.prepare(settings)
+    file.write_text("# drugs\nmetformin\n")
+    assert found(settings)["key terms"].text == f"1 in {file}"
+    check.prepare(settings)
+
+
+def test_a_profile_that_the_model_takes_no_change_of_is_a_warning(settings):
+    """It would be refused when somebody switches to it, in the middle of a meeting."""
+    profiles = {"plain": {"max_turn_silence": 900}, "terms": {"keyterms_prompt": ("a",)}}
+    finding = found(replaced(settings, profiles=profiles))["profiles"]
+    assert (finding.ok, finding.warns) == (True, True)
+    assert finding.text.startswith("terms: keyterms_prompt: the local engine takes no change of it")
+    assert found(replaced(settings, profiles={"plain": profiles["plain"]}))["profiles"].text == "plain"
+
+
 def test_looking_changes_nothing(settings, runtime_dir):
     """Run by root, it must not leave folders and locks that the service's user cannot open."""
     before = sorted(runtime_dir.rglob("*"))

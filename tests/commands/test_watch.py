@@ -89,6 +89,19 @@ class TestCaptions:
         assert captions.hear(turn("it was"), 0) == []
         assert len(captions.hear(turn("next", meeting_id="m2"), 0)) == 1
 
+    def test_what_people_change_is_told_and_leaves_the_rest(self):
+        captions = self.captions()
+        captions.hear(session("paused"), 0.0)
+        for event, reason, shown in (
+            ("configured", "max_turn_silence", "configured: max_turn_silence"),
+            ("meeting-started", "Budget", "meeting started: Budget"),
+            ("meeting-ended", "", "meeting ended"),
+        ):
+            assert [line.plain for line in captions.hear(session(event, reason=reason), 0.0)] == [shown]
+        assert self.live(captions) == ["paused: nothing is heard"]
+        opening, _ = captions.hear(turn("Hello.", final=True, meeting_title="Budget"), 0.0)
+        assert opening.plain.endswith(": Budget")
+
     def test_trouble_is_shown_and_takes_the_partial_away(self):
         """Its words are spoken of again in the next session."""
         captions = self.captions()

@@ -110,8 +110,14 @@ class Parameters:
             self.values[name] = CHECKS[name](name, given)
 
     def _updatable(self) -> frozenset[str]:
+        if self.model == "whisper-rt":
+            return frozenset({"min_turn_silence", "max_turn_silence"})
         if not self.is_u3:
-            return _UPDATABLE_SILENCE | {"end_of_turn_confidence_threshold", "format_turns", *_UPDATABLE_MORE}
+            return _UPDATABLE_SILENCE | {
+                "end_of_turn_confidence_threshold",
+                "format_turns",
+                *_UPDATABLE_MORE - _UPDATABLE_U3,
+            }
         if self.is_preset_model:
             return _UPDATABLE_SILENCE | {"prompt", "mode", "continuous_partials", *_UPDATABLE_MORE}
         return _UPDATABLE_SILENCE | {"prompt"}
@@ -124,16 +130,15 @@ _DEFAULTS: Final = {
     "end_of_turn_confidence_threshold": 0.4,
 }
 _UPDATABLE_SILENCE: Final = frozenset({"min_turn_silence", "max_turn_silence", "keyterms_prompt"})
-_UPDATABLE_MORE: Final = (
+_UPDATABLE_U3: Final = frozenset(
+    {"interruption_delay", "agent_context", "language_codes", "acknowledge_silence"}
+)
+_UPDATABLE_MORE: Final = _UPDATABLE_U3 | {
     "vad_threshold",
-    "interruption_delay",
-    "agent_context",
-    "language_codes",
     "filter_profanity",
     "turn_left_pad_ms",
     "session_heartbeat",
-    "acknowledge_silence",
-)
+}
 
 
 def from_query(query: str, default_model: str) -> Parameters:

@@ -151,6 +151,13 @@ def test_u3_rt_pro_takes_fewer_updates_than_its_successors():
     assert (old["session_heartbeat"], new["session_heartbeat"]) == (False, True)
 
 
+def test_universal_streaming_overlooks_what_only_its_siblings_have():
+    parameters = asked("universal-streaming-english")
+    parameters.update({"type": "UpdateConfiguration", "interruption_delay": 5, "format_turns": True})
+    assert parameters.ignored == {"interruption_delay": 5}
+    assert parameters["format_turns"] is True
+
+
 def test_every_parameter_of_the_sdk_is_known():
     """A parameter the simulator does not know would pass every test and mean nothing."""
     handled = {*CHECKS, "speech_model", "language_code"} | {

@@ -47,6 +47,7 @@ def sinks(**changes):
         (replace(OLD, meeting=Meeting(gap_min=5)), Plan(restarted=("transcription",))),
         (replace(OLD, cost=Cost(daily_limit=5)), Plan(restarted=("transcription",))),
         (replace(OLD, token_server=TokenServer(per_minute=5)), Plan()),
+        (replace(OLD, profiles={"interview": {"prompt": "x"}}), Plan(restarted=("transcription",))),
         (
             replace(OLD, engine=Engine(service="assemblyai", sessions_max=1)),
             Plan(restarted=("transcription",)),

@@ -104,6 +104,13 @@ def test_a_service_without_a_key_is_refused(accepted, make_settings, no_key):
     assert trial.refusal.startswith("no AssemblyAI key")
 
 
+def test_a_file_of_key_terms_that_is_not_there_is_refused(accepted, make_settings, runtime_dir):
+    """The process that would miss it has not been ended yet."""
+    text = f'{LOCAL}[session]\nkeyterms_file = "{runtime_dir}/terms.txt"\n'
+    trial = tried(accepted, make_settings(LOCAL), lambda: (make_settings(text), text))
+    assert trial.refusal.startswith("session.keyterms_file: ")
+
+
 def test_a_process_reads_what_was_accepted_and_finds_its_key_beside_the_file(tmp_path, monkeypatch, no_key):
     """The file may be broken at that moment; its folder is still where the .env file is."""
     own = tmp_path / "etc"

@@ -29,6 +29,7 @@ from token_server import Running
 KEY = "the-key"
 SHORT = compose(1, words=(2, 2), tail_ms=500)
 """It is caught up with in no time."""
+LONGER = compose(4, words=(2, 3), turn_pause_ms=(600, 800))
 RECORDING = compose(2, words=(3, 3), tail_ms=1000)
 
 
@@ -100,13 +101,13 @@ def test_a_session_that_a_token_keeps_short_is_handed_over_to_a_new_token(
     make_room: Callable, make_server: Callable
 ) -> None:
     """The token's cap shows in Begin, as any session's end does."""
-    with Service(keys=(KEY,), tokens_once=True, session_s=3.0) as service:
+    with Service(keys=(KEY,), tokens_once=True, session_s=6.0) as service:
         room = make_room(service, by_url(make_server(lambda *terms: mint(service.url, KEY, *terms))))
-        room.play(RECORDING, in_real_time=True)
+        room.play(LONGER, in_real_time=True)
         room.end()
 
     assert room.transcriber.status()["handovers"] >= 1
-    assert room.words == texts(RECORDING)
+    assert room.words == texts(LONGER)
     assert len(set(keys_of(service))) == len(service.sessions) >= 2
 
 

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from minuted.messages import FRAME_MS, FRAME_SAMPLES
 from minuted.transcription.pauses import (
     END_LATE_MS_MAX,
+    END_WAIT_FRAMES,
     PAUSE_FRAMES,
     Level,
     cut_near,
     level_of,
     mark_after,
+    may_end_turn,
     sound_end_ms,
+    sound_start_ms,
 )
 
 FIRST = 1000
@@ -163,3 +166,27 @@ def test_a_cut_is_quiet_and_at_the_longest_pause_or_a_long_one(pattern: str) -> 
     longest = max(map(len, pattern.split("#")))
     assert length >= min(longest, PAUSE_FRAMES)
     assert not any(len(later) > PAUSE_FRAMES for later in pattern[begins + length :].split("#"))
+
+
+def test_a_turn_is_ended_in_a_pause_unless_there_is_none() -> None:
+    """In the middle of a word it would cost that word."""
+    quiet, loud = 20.0, 3000.0
+
+    def levels(*values: float) -> list[Level]:
+        return [Level(100 + place, value) for place, value in enumerate(values)]
+
+    assert may_end_turn(levels(quiet, loud, quiet, quiet), 104)
+    assert not may_end_turn(levels(quiet, quiet, loud, loud), 104)
+    assert not may_end_turn(levels(quiet, loud, loud, quiet), 104)
+    assert may_end_turn(levels(quiet, *[loud] * END_WAIT_FRAMES, loud, loud), 102)
+
+
+def test_a_first_word_begins_where_its_sound_does() -> None:
+    """The service puts it up to a second earlier, which may be before somebody began a meeting."""
+    quiet, loud = 20.0, 3000.0
+    sound = [Level(100 + place, value) for place, value in enumerate([*[quiet] * 10, *[loud] * 10])]
+
+    assert sound_start_ms(sound, 5_200) == 110 * 50
+    assert sound_start_ms(sound, 5_530) == 5_530
+    assert sound_start_ms(sound[10:], 5_000) == 5_000, "without a pause nobody can tell"
+    assert sound_start_ms([], 5_000) == 5_000

@@ -15,8 +15,16 @@ from urllib.parse import urlsplit
 
 from minuted import __version__, bus, keys, models
 from minuted.addresses import shown_url
-from minuted.config import LOOPBACK, ConfigError, Settings, SoundSource, require_credentials
+from minuted.config import (
+    LOOPBACK,
+    ConfigError,
+    Settings,
+    SoundSource,
+    require_credentials,
+    require_keyterms,
+)
 from minuted.control import status_of
+from minuted.live_settings import LOCAL, read_terms, refusal
 from minuted.runtime import guard
 
 from . import machine
@@ -77,6 +85,9 @@ def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> 
     yield from _model(settings)
     if online:
         yield _looked("online", lambda: _online(settings))
+    if settings.profiles or settings.session.keyterms_file:
+        yield _looked("key terms", lambda: _keyterms(settings))
+        yield _judged("profiles", lambda: _profiles(settings))
     if not settings.sources[0].is_recording:
         yield _judged("sound devices", machine.sound_devices)
     for source in settings.sources:
@@ -100,6 +111,7 @@ def prepare(settings: Settings) -> None:
     make_folders(settings)
     _turn_socket(settings)
     _service(settings, running=True)
+    require_keyterms(settings)
     for path in [Path(source.source).expanduser() for source in settings.sources if source.is_recording]:
         try:
             with path.open("rb"):
@@ -283,6 +295,24 @@ def _access(settings: Settings) -> str:
     if settings.engine.token_url:
         return f"tokens from {shown_url(settings.engine.token_url)}, secret found"
     return "key found"
+
+
+def _keyterms(settings: Settings) -> str:
+    require_keyterms(settings)
+    file = settings.session.keyterms_file
+    return f"{len(read_terms(file))} in {file}" if file else "no file of them"
+
+
+def _profiles(settings: Settings) -> tuple[bool, str]:
+    """Look for profiles that could not be switched to, as the model takes no such change."""
+    model = LOCAL if settings.service == "local" else settings.session.speech_model
+    wrong = [
+        f"{name}: {reason}"
+        for name, profile in settings.profiles.items()
+        for key in profile
+        if (reason := refusal(key, model))
+    ]
+    return not wrong, "; ".join(wrong) or ", ".join(settings.profiles) or "none"
 
 
 def _check_port(port: int) -> None:

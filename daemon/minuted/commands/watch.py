@@ -110,7 +110,8 @@ class Captions:
             return []
         self._meeting_id = turn.meeting_id
         began = datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone()
-        return [Text(f"{clean(turn.room)}, {began:%A %d %B %Y, %H:%M}", "dim")]
+        title = f": {clean(turn.meeting_title)}" if turn.meeting_title else ""
+        return [Text(f"{clean(turn.room)}, {began:%A %d %B %Y, %H:%M}{title}", "dim")]
 
     def _hear_turn(self, turn: Turn) -> list[Text]:
         if not turn.final:
@@ -149,6 +150,9 @@ class Captions:
                 self._note = reason
             case "warning":
                 return [Text(f"! {reason}", "yellow dim")]
+            case "configured" | "meeting-started" | "meeting-ended":
+                what = session.event.replace("-", " ")
+                return [Text(f"{what}: {reason}" if reason else what, "dim")]
             case _:
                 self._note = "listening"
         if session.event == "started" and session.model != self._model:

@@ -15,6 +15,7 @@ EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "capture.pace": ("capture",),
     "engine": ("engine", "transcription"),
     "session": ("transcription",),
+    "profiles": ("transcription",),
     "meeting": ("transcription",),
     "cost": ("transcription",),
     "token_server": (),  # a process of its own, which no run has

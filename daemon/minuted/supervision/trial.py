@@ -11,7 +11,14 @@ from typing import Final
 
 import structlog
 
-from minuted.config import ACCEPTED_NAME, HANDED_DOWN, ConfigError, Settings, require_credentials
+from minuted.config import (
+    ACCEPTED_NAME,
+    HANDED_DOWN,
+    ConfigError,
+    Settings,
+    require_credentials,
+    require_keyterms,
+)
 
 from .plans import Plan, names, plan
 from .roster import Stages
@@ -93,6 +100,7 @@ class Trial:
         try:
             self.settings, text = source()
             require_credentials(self.settings)
+            require_keyterms(self.settings)
             key = mark_of_key(self.settings)
             again = {*again, "transcription"} if key != self.key else again
             self.key, self.stages = key, stages(self.settings)

@@ -52,6 +52,9 @@ def run(settings: Settings) -> int:
                 "status": lambda _: transcriber.status(),
                 "drain": done(transcriber.drain),
                 "endpoint": done(transcriber.force_endpoint),
+                "configure": transcriber.wish,
+                "meeting": transcriber.wish,
+                "answer": transcriber.wishes.answer,
             },
         )
         if settings.service == "assemblyai" and (note := models.warning(settings.session.speech_model)):

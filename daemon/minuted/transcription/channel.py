@@ -22,6 +22,8 @@ from assemblyai.streaming.v3 import (
 from minuted.bus import FramesIn
 from minuted.config import Settings
 from minuted.messages import FRAME_MS
+from minuted.transcription import by_hand
+from minuted.transcription.changing import Changing
 from minuted.transcription.cost import Meter
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
@@ -64,6 +66,7 @@ class Channel:
         publisher: Publisher,
         meetings: Meetings,
         meter: Meter,
+        changing: Changing,
         post: Callable[[Session, Event], None],
         among: Among | None = None,
     ) -> None:
@@ -72,7 +75,8 @@ class Channel:
         self.frames = sound.frames
         self.intake = intake = sound.intake
         self.minutes = Minutes(settings, publisher, intake, meetings, among)
-        self.lanes = Lanes(settings, self.minutes, intake, meter, post, among.reached_s if among else None)
+        reached_s = among.reached_s if among else None
+        self.lanes = Lanes(settings, self.minutes, intake, meter, changing, post, reached_s)
         self.rests = False
         """Paused, with all that was heard before it safe and no session open."""
         self._ends: deque[tuple[Lane, Event]] = deque()
@@ -180,6 +184,7 @@ class Channel:
             if lane in self.lanes.all:
                 self._take(lane, event, now_s)
         self.lanes.open(now_s)
+        by_hand.mark_cuts(self.lanes.all, self.minutes.cuts_ms)
         self.lanes.send(now_s)
         self._heed_pause()
 

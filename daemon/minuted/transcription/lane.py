@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -10,7 +11,7 @@ from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.intake import Frames
 from minuted.transcription.pace import LEAD_MS_MAX, Pace
-from minuted.transcription.pauses import Level, is_loud, level_of
+from minuted.transcription.pauses import Level, is_loud, level_of, may_end_turn
 from minuted.transcription.reconnect import Failure, Verdict
 from minuted.transcription.session import QUEUED_MS_MAX, Session
 from minuted.transcription.turns import Turns
@@ -49,8 +50,12 @@ class Lane:
         has_partials: bool,
         keeps_heartbeat: bool = False,
         must_answer: bool = False,
+        told: Mapping[str, Any] | None = None,
     ) -> None:
-        """`keeps_heartbeat`: earlier sessions had them; `must_answer`: loud sound is taken for speech."""
+        """`keeps_heartbeat`: earlier sessions had them; `must_answer`: loud sound is taken for speech.
+
+        `told` are the live settings it is asked for with.
+        """
         self.range_id = range_id
         self.session = session
         self.is_live = is_live
@@ -70,6 +75,14 @@ class Lane:
         """Another lane hears again what this one still has to say."""
         self.has_sent_all = False
         """All of a range with an end."""
+        self.told = told
+        """The live settings it goes by."""
+        self.is_stale = False
+        """It goes by something that no session can be told to forget: the next one takes over."""
+        self.cuts: Sequence[int] = ()
+        """Frames before which somebody has ended a meeting: its turn is ended there too."""
+        self.spoken_until_ms = 0
+        """The sound time at which its last final's sound ends."""
         self.levels: deque[Level] = deque(maxlen=LEVELS_MAX)
         self._has_partials = has_partials
         self._keeps_heartbeat = keeps_heartbeat
@@ -77,6 +90,7 @@ class Lane:
         self._unanswered = 0
         self._recent: deque[float] = deque(maxlen=FLOOR_FRAMES)
         self._frames = frames
+        self._cut_after = -1
         self._pace = Pace(time.monotonic())
         self._had_room_s = time.monotonic()
 
@@ -107,11 +121,20 @@ class Lane:
             self.clock.sent(frame)
             self._note(level_of(frame.number, frame.pcm))
             self._frames.advance()
+            self._end_turn_at_cut(frame.number)
         self.has_sent_all = end is not None
 
     def hear(self) -> None:
         """The service has said something, whatever it is."""
         self._unanswered = 0
+
+    def _end_turn_at_cut(self, number: int) -> None:
+        if self._cut_after < 0:
+            self._cut_after = number
+        passed = [cut for cut in self.cuts if self._cut_after < cut <= number + 1]
+        if passed and may_end_turn(self.levels, passed[-1]):
+            self._cut_after = passed[-1]
+            self.session.force_endpoint()
 
     def _note(self, level: Level) -> None:
         self.levels.append(level)
@@ -133,7 +156,8 @@ class Lane:
         if self.turns is None or self.session.queued_ms < QUEUED_MS_MAX:
             self._had_room_s = now_s
         if self.turns and now_s - self.session.last_heard_s > SILENT_S_MAX:
-            if self.taken_ms or (self._keeps_heartbeat and self.levels):
+            is_promised = not self.told or self.told["session_heartbeat"] is not False
+            if is_promised and (self.taken_ms or (self._keeps_heartbeat and self.levels)):
                 self.session.give_up("the service has gone silent")
             elif self._must_answer and self._unanswered > UNANSWERED_FRAMES_MAX:
                 self.session.give_up(UNANSWERED)

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Literal
 
 import structlog
@@ -13,6 +14,7 @@ from minuted.config import ConfigError, Settings
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.transcription.access import Access
+from minuted.transcription.changing import Changing
 from minuted.transcription.cost import Meter, SpentError
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import UNANSWERED, Lane, levels_of, log_loss
@@ -63,6 +65,7 @@ class Lanes:
         minutes: Minutes,
         intake: Intake,
         meter: Meter,
+        changing: Changing,
         post: Callable[[Session, Event], None],
         reached_s: deque[float] | None = None,
     ) -> None:
@@ -75,6 +78,7 @@ class Lanes:
         self._minutes = minutes
         self._intake = intake
         self._meter = meter
+        self._changing = changing
         self._post = post
         self._access = Access(settings)
         self._lanes: list[Lane] = []
@@ -155,7 +159,7 @@ class Lanes:
         if live is None or unheard is None or live.began_s is None or live.is_terminating:
             return
         left_s, lead_s = live.expires_s - now_s, min(HANDOVER_LEAD_S, (live.expires_s - live.began_s) / 3)
-        if left_s >= lead_s:
+        if left_s >= lead_s and not live.is_stale:
             return
         is_due = not live.turn_is_open or left_s < min(HANDOVER_FORCED_S, lead_s / 2)
         if self._next is not None:
@@ -205,8 +209,8 @@ class Lanes:
     def begin(self, lane: Lane, event: BeginEvent) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
-        room, minutes = self._settings.room, self._minutes
-        turns = Turns(room, event.id, lane.clock, minutes.meeting_at, channel=minutes.channel)
+        find_meeting = partial(self._minutes.meeting_at, lane=lane)
+        turns = Turns(self._settings.room, event.id, lane.clock, find_meeting, channel=self._minutes.channel)
         lane.begin(turns, model, event.expires_at.timestamp() - time.time(), time.monotonic())
         self._remember(lane)
         log.info(
@@ -236,6 +240,7 @@ class Lanes:
 
     def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
         """The session broke. Raises ConfigError where a recording's session is refused for good."""
+        failure = self._changing.heed(failure)
         verdict = judge(failure)
         self._access.lost(lane.session, failure)
         self._forget(lane)
@@ -275,10 +280,9 @@ class Lanes:
         return any(not lane.is_live and not lane.is_muted for lane in self._lanes)
 
     def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
-        asked = self._settings.session
-        session = Session(
-            self._access, parameters_of(asked, local=self._settings.service == "local"), self._post
-        )
+        asked = self._changing.session
+        parameters = parameters_of(asked, local=self._settings.service == "local")
+        session = Session(self._access, parameters, self._post)
         self._meter.watch(session)
         return Lane(
             unheard.id,
@@ -288,6 +292,7 @@ class Lanes:
             has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
+            told=self._changing.told,
         )
 
     def _is_spent(self) -> bool:

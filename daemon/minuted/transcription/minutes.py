@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -14,13 +14,14 @@ from minuted import messages
 from minuted.config import MICROPHONE, Settings
 from minuted.messages import FRAME_MS, Gap, Turn
 from minuted.runtime.kill_points import reached
+from minuted.transcription.clock import Stretch
 from minuted.transcription.holes import Hole, Losses
 from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.meetings import Meeting, Meetings, Unheard
 from minuted.transcription.order import HOLD_S_MAX, HOLD_UNPACED_S_MAX, Order
-from minuted.transcription.pauses import mark_after, sound_end_ms
+from minuted.transcription.pauses import mark_after, sound_end_ms, sound_start_ms
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.seam import may_come_again
 from minuted.transcription.turns import Taken
@@ -76,7 +77,9 @@ class Minutes:
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
         self._intake = intake
-        self._meetings = Meetings(journal.state("meetings")) if meetings is None else meetings
+        if meetings is None:
+            meetings = Meetings(journal.state("meetings"), journal.state("cuts"))
+        self._meetings = meetings
         self._kept = self.marks.to_state()
         self._kept_s = time.monotonic()
         self._unreadable = (-1, 0)
@@ -191,7 +194,8 @@ class Minutes:
             number = min(mark_after(lane.levels, taken.end_ms), lane.sent_before)
             mark_ms = max(number, unheard.start) * FRAME_MS
             last = taken.words[-1]
-            ended = replace(last, end_ms=max(last.start_ms, sound_end_ms(lane.levels, taken.end_ms)))
+            lane.spoken_until_ms = sound_end_ms(lane.levels, taken.end_ms)
+            ended = replace(last, end_ms=max(last.start_ms, lane.spoken_until_ms))
             tail = may_come_again((*unheard.tail, *taken.words[:-1], ended), mark_ms)
             self.marks.move(unheard.id, number, tail)
             self._unsure.pop(unheard.id, None)
@@ -266,20 +270,50 @@ class Minutes:
 
     # Meetings and gaps.
 
-    def meeting_at(self, start_ms: int) -> Meeting:
-        """Give the meeting that a turn beginning at sound time `start_ms` belongs to."""
+    def meeting_at(self, start_ms: int, lane: Lane | None = None) -> Meeting:
+        """Give the meeting that a turn beginning at sound time `start_ms` belongs to.
+
+        By the sound its lane was sent it is known on which side of somebody's cut it really begins.
+        """
+        if lane and self._meetings.is_cut_after(start_ms):
+            start_ms = sound_start_ms(lane.levels, max(start_ms, lane.spoken_until_ms))
         behind = [
             Unheard(unheard.start * FRAME_MS, unheard.end * FRAME_MS)
             for unheard in self.marks.behind
             if unheard.end is not None
         ]
-        stretch = self._intake.stretches.at(start_ms)
         if self._among:
             behind += [Unheard(part.start_ms, min(part.end_ms, start_ms)) for part in self._among.unheard()]
-            if stretch.source != MICROPHONE:
-                # Recordings that are played together are one meeting.
-                stretch = replace(stretch, source=TOGETHER)
-        return self._meetings.at(start_ms, stretch, self._gap_ms, behind)
+        return self._meetings.at(start_ms, self._stretch_at(start_ms), self._gap_ms, behind)
+
+    def _stretch_at(self, sound_ms: int) -> Stretch:
+        stretch = self._intake.stretches.at(sound_ms)
+        # Recordings that are played together are one meeting.
+        is_together = self._among is not None and stretch.source != MICROPHONE
+        return replace(stretch, source=TOGETHER) if is_together else stretch
+
+    @property
+    def meeting(self) -> Meeting | None:
+        """The meeting that is going on, or awaited. For any thread."""
+        heard_ms = self._intake.next_number * FRAME_MS
+        return self._meetings.now(max(heard_ms, *self._meetings.cuts_ms, 0), self._gap_ms)
+
+    def cut_meetings(self, now_ms: int, title: str | None, *, begins: bool) -> Meeting | None:
+        """End the meeting where the sound is now, and begin another one; store that. Give what was begun.
+
+        Raises TurnJournalFullError.
+        """
+        # Before the first sound the time of day is its place: frames are numbered by it.
+        has_sound = self._intake.next_number >= 0
+        sound_ms = self._intake.next_number * FRAME_MS if has_sound else now_ms
+        begun = self._meetings.cut(sound_ms, self._stretch_at(sound_ms), title, begins=begins)
+        self.store()
+        return begun
+
+    @property
+    def cuts_ms(self) -> Sequence[int]:
+        """The sound times at which somebody began or ended a meeting."""
+        return self._meetings.cuts_ms
 
     def _declare(self, hole: Hole, next_number: int | None = None) -> None:
         """Record a stretch of which there will be no words; sound from `next_number` on is taken in anew."""
@@ -321,7 +355,12 @@ class Minutes:
             self._among.order.drop(self._among.name)
             self.offered_ms = 0
         self.marks = Marks.from_state(journal.state(self._key("marks")))
-        self._meetings.restore(journal.state("meetings"))
+        self.restore_meetings()
+
+    def restore_meetings(self) -> None:
+        """Know of the meetings what was stored last."""
+        journal = self._publisher.journal
+        self._meetings.restore(journal.state("meetings"), journal.state("cuts"))
 
     def is_heard(self, unheard: Range) -> bool:
         """Whether there is nothing left of a range for now."""
@@ -361,11 +400,8 @@ class Minutes:
         intake = self._intake.to_state()
         if next_number is not None:
             intake |= {"next_number": next_number, "has_ended": False}
-        return {
-            self._key("marks"): self.marks.to_state(),
-            "meetings": self._meetings.to_state(),
-            self._key("intake"): intake,
-        }
+        meetings = {"meetings": self._meetings.to_state(), "cuts": self._meetings.cuts_ms}
+        return {self._key("marks"): self.marks.to_state(), **meetings, self._key("intake"): intake}
 
     def _key(self, what: str) -> str:
         return state_key(what, self.channel)

@@ -15,9 +15,14 @@ from minuted.messages import FRAME_MS
 
 END_LATE_MS_MAX: Final = 1350
 """How much later than the truth a turn's last word was seen to end, and a frame."""
+START_EARLY_MS_MAX: Final = 1000 + FRAME_MS
+"""How much earlier than the truth a turn's first word was seen to begin, and a frame."""
 QUIET_ABOVE_MIN: Final = 3.0
 QUIET_FLOOR: Final = 40.0
 """A frame is quiet up to three times the quietest one's level, and a little: digital silence is 0."""
+FLOOR_FRAMES: Final = 200
+END_WAIT_FRAMES: Final = 20
+"""How long the end of a turn that somebody wants ended waits for a pause."""
 PAUSE_FRAMES: Final = 4
 """200 ms: longer than the silence inside any word."""
 
@@ -76,6 +81,18 @@ def sound_end_ms(levels: Sequence[Level], end_ms: int) -> int:
     return min(end_ms, (loud[-1] + 1) * FRAME_MS) if loud else end_ms
 
 
+def sound_start_ms(levels: Sequence[Level], start_ms: int) -> int:
+    """Give where the first word really begins of a turn that the service begins at sound time `start_ms`.
+
+    It is the first frame from there on that is not quiet, within a second.
+    """
+    window = [
+        level for level in levels if start_ms < (level.number + 1) * FRAME_MS <= start_ms + START_EARLY_MS_MAX
+    ]
+    loud = [level.number for level in window if level.level > _quiet_bound(window)]
+    return max(start_ms, loud[0] * FRAME_MS) if loud else start_ms
+
+
 def cut_near(levels: Sequence[Level]) -> int:
     """Give the frame to cut these at, of which there is one at least.
 
@@ -90,6 +107,17 @@ def cut_near(levels: Sequence[Level]) -> int:
         if len(run) >= min(PAUSE_FRAMES, len(best) + 1):
             best = run
     return best[max(len(best) // 2, len(best) - PAUSE_FRAMES)]
+
+
+def may_end_turn(levels: Sequence[Level], number: int) -> bool:
+    """Whether a turn may be ended behind these frames, as somebody wants it from frame `number` on.
+
+    They end in a pause, or a second has gone by without one: the middle of a word would cost that word.
+    """
+    newest = levels[-1].number
+    recent = [level.level for level in levels if level.number > newest - FLOOR_FRAMES]
+    is_quiet = len(recent) > 1 and not any(is_loud(level, min(recent)) for level in recent[-2:])
+    return is_quiet or newest - number >= END_WAIT_FRAMES
 
 
 def _near_end(levels: Sequence[Level], end_ms: int) -> list[Level]:

@@ -8,7 +8,7 @@ after 30 to 50 s; `disconnect` may block for 16 s; the sending queue has no boun
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import Any, Final, Literal
@@ -23,9 +23,10 @@ from assemblyai.streaming.v3 import (
     StreamingClientOptions,
     StreamingEvents,
     StreamingParameters,
+    StreamingSessionParameters,
     WarningEvent,
 )
-from assemblyai.streaming.v3.models import ErrorEvent
+from assemblyai.streaming.v3.models import ErrorEvent, UpdateConfiguration
 from pydantic import ValidationError
 from websockets.protocol import State
 from websockets.sync.client import connect
@@ -90,6 +91,23 @@ class _NoTokens:
 
 
 sdk_client._HTTPClient = _NoTokens  # type: ignore[misc,assignment]  # noqa: SLF001
+
+
+class Update(UpdateConfiguration):
+    """The SDK's message, with what the service takes besides."""
+
+    mode: str | None = None
+    continuous_partials: bool | None = None
+
+
+class LiveParameters(StreamingSessionParameters):
+    """What `set_params` is given: the same, for the SDK makes the one of the other."""
+
+    mode: str | None = None
+    continuous_partials: bool | None = None
+
+
+sdk_client.UpdateConfiguration = Update  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +199,11 @@ class Session:
         """End the current turn now."""
         if client := self._client:
             client.force_endpoint()  # type: ignore[no-untyped-call]  # the SDK's
+
+    def configure(self, values: Mapping[str, Any]) -> None:
+        """Change live settings, after all the sound that was sent; the service says nothing to it."""
+        if client := self._client:
+            client.set_params(LiveParameters.model_validate(values))
 
     def terminate(self) -> None:
         """Ask for the last turn and the end; Termination is posted, or Closed when it does not come."""

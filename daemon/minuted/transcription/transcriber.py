@@ -14,6 +14,8 @@ from minuted.bus import Poller, Wakeup
 from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
 from minuted.runtime import pulse
+from minuted.transcription import by_hand
+from minuted.transcription.changing import Changing
 from minuted.transcription.channel import Channel, Sound
 from minuted.transcription.cost import Meter
 from minuted.transcription.meetings import Meetings, Unheard
@@ -25,6 +27,7 @@ from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX
 from minuted.transcription.retention import Retention
 from minuted.transcription.session import Event, Session
 from minuted.transcription.sounds import leave_nothing
+from minuted.transcription.wishes import Wishes
 
 TICK_S: Final = 0.05
 ROOM_WAIT_S: Final = 5.0
@@ -38,14 +41,16 @@ log = structlog.get_logger(__name__)
 class Transcriber:
     """Turns sound into records by way of sessions. One thread: the caller of `run`.
 
-    `drain`, `force_endpoint`, `wake` and `status` may be called from any thread.
+    `drain`, `force_endpoint`, `wish`, `wake` and `status` may be called from any thread.
     """
 
     def __init__(self, settings: Settings, publisher: Publisher, sounds: Sequence[Sound]) -> None:
         self._settings = settings
         self._publisher = publisher
+        self._changing = Changing(settings, publisher.journal, self._tell)
+        self.wishes = Wishes()
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
-        self._meetings = Meetings(publisher.journal.state("meetings"))
+        self._meetings = Meetings(publisher.journal.state("meetings"), publisher.journal.state("cuts"))
         self._order: Order[Callable[[], None]] = Order()
         self._reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
         self._meter = Meter(settings, publisher.journal)
@@ -56,6 +61,7 @@ class Transcriber:
                 publisher,
                 self._meetings,
                 self._meter,
+                self._changing,
                 self._post,
                 self._among(sound, sounds),
             )
@@ -98,6 +104,12 @@ class Transcriber:
         self._endpoint.set()
         self._wakeup.set()
 
+    def wish(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Take a wish; what becomes of it is in `wishes`."""
+        taken = self.wishes.ask(question)
+        self._wakeup.set()
+        return taken
+
     def wake(self) -> None:
         self._wakeup.set()
 
@@ -113,6 +125,9 @@ class Transcriber:
             **({"billed": len(self._settings.sources)} if self._is_billed_for_each else {}),
             "state": self._state_of(own["state"]),
             **self._meter.status(),
+            **self._changing.status(),
+            "meeting": (meeting := by_hand.shown(self._foremost.minutes.meeting)),
+            "meeting_title": meeting and meeting["title"],
             "partials": self._publisher.partials,
             "replayed": self._publisher.replayed,
             "pruned": self._retention.pruned,
@@ -213,6 +228,7 @@ class Transcriber:
             if channel.take_in(now_s):
                 self._drained.clear()
         self._take_events(now_s)
+        self._grant_wishes(now_s)
         for channel in self._each():
             channel.watch(now_s)
         self._commit_in_order(now_s)
@@ -233,6 +249,39 @@ class Transcriber:
             channel.minutes.keep()
             if channel.is_left_behind and channel.finish(now_s):
                 self._close(channel)
+
+    def _grant_wishes(self, now_s: float) -> None:
+        """Do what people have asked for, and have the sessions know what changed."""
+        self._changing.look(now_s)
+        has_more = any(channel.intake.has_more for channel in self._channels)
+        while question := self.wishes.first():
+            if question["op"] == "configure":
+                answer = self._changing.configure(question, self._models)
+            elif has_more:
+                break  # its moment is where the sound is now, not where we are with it
+            else:
+                answer = by_hand.obey(question, self._foremost.minutes, time.time_ns() // 1_000_000)
+            self.wishes.settle(answer)
+        for channel in self._channels:
+            self._changing.reach(channel.lanes.all)
+
+    @property
+    def _models(self) -> set[str]:
+        """The models of the sessions that are live, as they have said themselves."""
+        lives = [channel.lanes.live for channel in self._channels]
+        return {live.model for live in lives if live and live.model}
+
+    @property
+    def _foremost(self) -> Channel:
+        """The channel whose sound is the newest."""
+        return max(list(self._channels), key=lambda channel: channel.intake.next_number)
+
+    def _tell(self, event: str, **details: Any) -> None:
+        """Publish what is true of all channels."""
+        at_ms = time.time_ns() // 1_000_000
+        self._publisher.passing(
+            messages.Session(event=event, room=self._settings.room, at_ms=at_ms, **details)
+        )
 
     def _each(self) -> Iterator[Channel]:
         for channel in list(self._channels):
@@ -262,9 +311,7 @@ class Transcriber:
             for channel in self._channels:
                 channel.minutes.keep(always=True)
             self._publisher.heartbeat(time.time_ns() // 1_000_000)
-            self._publisher.passing(
-                messages.Session(event="drained", room=self._settings.room, at_ms=time.time_ns() // 1_000_000)
-            )
+            self._tell("drained")
             self._drained.set()
 
     def _post(self, session: Session, event: Event) -> None:

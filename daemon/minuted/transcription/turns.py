@@ -105,6 +105,7 @@ class Turns:
             room=self._room,
             meeting_id=meeting.id,
             meeting_started_at_ms=meeting.started_at_ms,
+            meeting_title=meeting.title,
             session_id=self._session_id,
             turn_order=event.turn_order,
             final=event.end_of_turn,
