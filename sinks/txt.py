@@ -11,7 +11,7 @@ from minuted import Gap, Meeting, MeetingFiles, Passage, Turn
 
 class Txt(MeetingFiles):
     directory: Path
-    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>.txt."""
+    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>[-<title>].txt."""
     format: Literal["txt", "md"] = "txt"
     """"md" writes the same as Markdown."""
 

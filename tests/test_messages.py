@@ -294,7 +294,7 @@ def test_a_turn_has_the_contract_s_fields() -> None:
     ]
     assert list(turn.to_map()["words"][0]) == ["text", "start_ms", "end_ms", "confidence", "speaker"]
     nil = {name for name in turn.to_map() if _takes(Turn, name, None)}
-    assert nil == {"seq", "speaker", "language", "confidence", "channel"}
+    assert nil == {"seq", "speaker", "language", "confidence", "channel", "meeting_title"}
 
 
 def test_a_gap_and_a_heartbeat_have_the_contract_s_fields() -> None:

@@ -65,7 +65,7 @@ class MeetingFiles(Sink):
     """One file a meeting. A format says what a passage is, how passages follow each other, and its suffix."""
 
     directory: Path
-    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>."""
+    """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>[-<title>]."""
 
     @property
     @abstractmethod

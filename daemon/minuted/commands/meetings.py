@@ -56,7 +56,7 @@ def meetings_of(records: Iterable[Record]) -> list[Minutes]:
 
 def _meeting(records: list[Record]) -> Minutes:
     records = sorted(records, key=lambda record: record.seq or 0)
-    titles = [title for record in records if (title := getattr(record, "meeting_title", None))]
+    titles = [record.meeting_title for record in records if isinstance(record, Turn) and record.meeting_title]
     # A gap that an older version has declared does not know.
     started_at_ms = max(record.meeting_started_at_ms for record in records)
     settled = sorted(_settled(records), key=lambda record: (record.start_ms, record.seq or 0))
