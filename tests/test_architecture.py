@@ -49,6 +49,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "messages": (),
     "options": (),
     "session_settings": ("options",),
+    "session_notes": ("session_settings",),
     "addresses": ("options",),
     "models": (),
     "sections": ("addresses", "options"),
@@ -68,7 +69,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "journal": ("messages",),
     "capture": GROUND,
     "tokens": ("addresses", "config", "options", "runtime"),
-    "transcription": (*GROUND, "keys", "live_settings", "models", "session_settings", "tokens.minting"),
+    "transcription": (
+        *(*GROUND, "keys", "live_settings", "models", "session_notes", "session_settings"),
+        "tokens.minting",
+    ),
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
@@ -81,8 +85,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
         *("capture", "delivery.discovery", "delivery.following", "delivery.subscription", "journal"),
-        *("live_settings", "meeting_files", "models", "supervision.supervisor", "tokens", "usage"),
-        "transcription.trial",
+        *("live_settings", "meeting_files", "models", "session_notes", "supervision.supervisor", "tokens"),
+        *("transcription.trial", "usage"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),

@@ -131,3 +131,11 @@ def test_details_leave_out_what_is_nothing():
 )
 def test_times_are_short(seconds, text):
     assert duration(seconds) == text
+
+
+def test_what_a_session_goes_without_is_shown() -> None:
+    """It is not seen otherwise: captions that come late, labels that never come."""
+    told = {"state": "live", "without": "partials", "warning": "asked for speaker_labels = true"}
+
+    assert details(told) == "without partials, warning: asked for speaker_labels = true"
+    assert details({"state": "live", "without": "", "warning": ""}) == ""

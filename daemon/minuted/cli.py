@@ -315,6 +315,14 @@ def _token(arguments: argparse.Namespace) -> int:
     return act(_settings(arguments), arguments)
 
 
+def _speakers(arguments: argparse.Namespace) -> int:
+    from .commands import speakers
+
+    names = dict(arguments.names)
+    print(speakers.run(_settings(arguments), names, arguments.meeting, as_json=arguments.json))
+    return DONE
+
+
 def _replay(arguments: argparse.Namespace) -> int:
     from .commands import replay
 
@@ -364,6 +372,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "keys": _keys,
     "token": _token,
     "token-server": _token,
+    "speakers": _speakers,
     "replay": _replay,
     "export": _export,
     "configure": _work("configuring"),

@@ -22,7 +22,7 @@ from .runtime import pulse
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
-FOR_ALL: Final = ("status",)
+FOR_ALL: Final = ("status", "speakers")
 """What the group may ask for."""
 
 log = structlog.get_logger(__name__)
@@ -83,6 +83,18 @@ def done(action: Callable[[], None]) -> Handler:
     def handle(_question: dict[str, Any]) -> dict[str, Any]:
         action()
         return {}
+
+    return handle
+
+
+def refusing(handler: Handler) -> Handler:
+    """Make a handler of one that raises ValueError for what cannot be done: its text is the answer."""
+
+    def handle(question: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return handler(question)
+        except ValueError as error:
+            return {"ok": False, "error": str(error)}
 
     return handle
 

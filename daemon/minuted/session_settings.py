@@ -61,13 +61,13 @@ class StreamingSession:
     webhook_auth_header_value: str | None = field(default=None, repr=False)
     """That header's value."""
     speaker_labels: bool | None = None
-    """Tell speakers apart."""
+    """Tell speakers apart: A, B, and in later sessions of a meeting A2, B2."""
     max_speakers: int | None = None
     """1 to 10."""
     speaker_labels_revision_interval_ms: int | None = None
     """How often labels are looked over again; unset: once, at the session's end."""
     voice_focus: Literal["near-field", "far-field"] | None = None
-    """Isolate voices; far-field suits a meeting room."""
+    """Isolate voices, for $0.10 an hour; far-field suits a meeting room."""
     voice_focus_threshold: float | None = None
     """0 to 1; needs voice_focus."""
     continuous_partials: bool | None = None
@@ -75,7 +75,7 @@ class StreamingSession:
     include_partial_turns: bool | None = None
     """False: final turns only."""
     redact_pii: bool | None = None
-    """Remove personal data from final turns; switches partials off."""
+    """Remove personal data from final turns, for $0.12 an hour; switches partials off."""
     redact_pii_policies: tuple[str, ...] | None = None
     """What counts as personal data; unset: everything the service knows."""
     redact_pii_sub: Literal["hash", "entity_name"] | None = None

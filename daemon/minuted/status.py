@@ -16,7 +16,6 @@ _DETAILS: Final = (
     ("level_dbfs", "{:.0f} dBFS"),
     ("model", "model {}"),
     ("spent", "{}"),
-    ("warning", "{}"),
     ("billed", "{} sessions at once, each billed"),
     ("meeting_title", "meeting “{}”"),
     ("backlog_s", "{:.1f} s behind"),
@@ -29,6 +28,8 @@ _DETAILS: Final = (
     ("retries", "{} retries"),
     ("reconnects", "{} reconnects"),
     ("url", "{}"),
+    ("without", "without {}"),
+    ("warning", "warning: {}"),
 )
 """What the table shows of a stage's own status, where it is there and not 0 or empty."""
 

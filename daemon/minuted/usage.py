@@ -219,6 +219,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     meeting.add_argument("--title", metavar="TITLE", help="what the meeting is called, up to 200 characters")
     _add_records(add)
     add_tokens(add)
+    _add_speakers(add)
     return top
 
 
@@ -401,6 +402,32 @@ def _number(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 53:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of a record: they are 1, 2, 3 …")
     return int(text)
+
+
+def _add_speakers(add: Callable[..., argparse.ArgumentParser]) -> None:
+    speakers = add(
+        "speakers",
+        "see who speaks, and give them names",
+        "Labels, names, turns and time spoken of the running meeting. LABEL=NAME goes into every turn so "
+        "far, as a revision, and into all that follow; LABEL= takes a name away. Labels of different "
+        "sessions stand for different people until they are given the same name.",
+        "minuted speakers",
+        "minuted speakers A=chair B=Anna",
+        "minuted speakers A2=Anna --meeting 3f0c2d9e41b7a685",
+    )
+    speakers.add_argument(
+        "names", metavar="LABEL=NAME", nargs="*", type=label_and_name, help="a label and its name"
+    )
+    speakers.add_argument("--meeting", metavar="ID", default="", help="another meeting: a turn's meeting_id")
+    speakers.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def label_and_name(text: str) -> tuple[str, str]:
+    """Read `A=Anna` or `A=`."""
+    label, equals, name = text.partition("=")
+    if not label.strip() or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no LABEL=NAME, as in A=Anna")
+    return label.strip(), name.strip()
 
 
 def duration_s(text: str) -> float:

@@ -123,6 +123,36 @@ def test_a_key_that_is_refused_is_found_only_when_asked_for(settings, monkeypatc
         accepted = found(asks, online=True)["online"]
         assert accepted.ok
         assert accepted.text.startswith("the service opened a session, and ended it")
+        assert not accepted.warns
+
+
+def test_what_a_session_has_not_is_found_when_asked_for(settings, monkeypatch):
+    """The service ignores what it does not know: better found before the meeting."""
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "a-key")
+    with Service(echo={"speaker_labels": False}) as service:
+        asks = replaced(settings, engine=Engine(service="assemblyai", url=service.url))
+        asks = replaced(asks, session=StreamingSession(speaker_labels=True))
+        finding = found(asks, online=True)["online"]
+    assert (finding.ok, finding.warns) == (True, True)
+    assert finding.text.endswith("asked for speaker_labels = true, the session has false")
+
+
+def test_settings_that_cost_or_do_nothing_are_warned_of(settings, monkeypatch):
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "a-key")
+    asks = replaced(settings, engine=Engine(service="assemblyai", url="wss://example.org"))
+    assert "session" not in found(asks)
+    finding = found(replaced(asks, session=StreamingSession(voice_focus="far-field")))["session"]
+    assert (finding.ok, finding.warns) == (True, True)
+    assert finding.text == "session.voice_focus costs more: +$0.10 an hour"
+
+
+def test_redaction_that_cannot_be_done_is_refused_before_anybody_speaks(settings):
+    asks = replaced(settings, engine=Engine(service="local"), session=StreamingSession(redact_pii=True))
+    finding = found(asks)["session"]
+    assert not finding.ok
+    assert "the local engine cannot redact" in finding.text
+    with pytest.raises(ConfigError, match=r"session\.redact_pii: the local engine cannot redact"):
+        check.prepare(asks)
 
 
 def test_tokens_stand_where_a_key_would(settings, monkeypatch):

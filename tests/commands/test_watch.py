@@ -150,6 +150,15 @@ class TestCaptions:
         (line,) = captions.hear(turn("It is.", final=True, type="revision", revision=2), 0)
         assert line.plain == "~ 00:00  It is. (revised)"
 
+    def test_names_for_what_was_said_before_are_not_shown(self):
+        """Somebody who watches from now on would see a whole meeting go by, or the heading of another."""
+        captions = self.captions()
+        captions.hear(turn("It was.", final=True), 0)
+        named = {"final": True, "type": "revision", "revision": 1, "speaker": "chair"}
+        for meeting_id in ("m1", "m2"):
+            assert captions.hear(turn("Long ago.", id="s0:7", meeting_id=meeting_id, **named), 0) == []
+        assert captions.hear(turn("Yes.", final=True, id="s1:8"), 0)[0].plain.startswith("✓")
+
     def test_what_is_remembered_is_bounded(self):
         captions = self.captions()
         for order in range(1000):

@@ -261,3 +261,54 @@ def test_no_kill_loses_or_repeats_a_number(path: Path) -> None:
         assert journal.page(found)[0]["start_ms"] == found
         journal.close()
     assert len(epochs) == 1
+
+
+# What is noted of turns.
+
+
+def test_the_newest_record_of_a_turn_is_found_with_what_was_noted_of_it(journal: TurnJournal) -> None:
+    """A revision is made of it, perhaps by another process than wrote it."""
+    journal.commit(TURN, labels={"s:0": "A"})
+    journal.commit(GAP)
+    later = replace(TURN, id="s:1", meeting_id="m")
+    journal.commit_all([later, replace(TURN, type="revision", revision=1)], labels={"s:1": "B", "s:0": "C"})
+
+    first, second = journal.turns_of("m", 0, 9)
+    assert (first.place, first.record["seq"], first.record["revision"], first.labels) == (1, 4, 1, "C")
+    assert (second.place, second.record["id"], second.labels) == (3, "s:1", "B")
+    assert journal.turn("s:0") == first
+    assert journal.turns_of("m", 1, 9) == [second]
+    assert journal.turns_of("m", 0, 1) == [first]
+    assert journal.turn("s:2") is None
+    assert journal.turns_of("another", 0, 9) == []
+
+
+def test_what_is_noted_may_change_without_a_record(journal: TurnJournal) -> None:
+    journal.commit(TURN, labels={"s:0": "A"})
+    journal.commit_all([], {"key": 1}, {"s:0": "B", "s:9": "C"})
+
+    kept = journal.turn("s:0")
+    assert kept is not None
+    assert (kept.labels, journal.last_seq, journal.state("key")) == ("B", 1, 1)
+    assert journal.turn("s:9") is None
+
+
+def test_several_records_are_stored_or_none(journal: TurnJournal) -> None:
+    """Half of a revision would be taken for all of it."""
+    with pytest.raises(OverflowError):
+        journal.commit_all([TURN, replace(TURN, start_ms=2**70)], {"key": 1}, {"s:0": "A"})
+
+    assert (journal.last_seq, journal.page(1), journal.state("key")) == (0, [], None)
+    assert journal.turn("s:0") is None
+
+
+def test_a_turn_that_is_pruned_is_forgotten_and_a_later_revision_kept(journal: TurnJournal) -> None:
+    journal.commit(TURN, labels={"s:0": "A"})
+    journal.commit(replace(TURN, id="s:1"), labels={"s:1": "B"})
+    journal.commit(replace(TURN, type="revision", revision=1), labels={"s:0": "C"})
+    assert journal.prune(2**62, 3) == 2
+
+    assert journal.turn("s:1") is None
+    kept = journal.turn("s:0")
+    assert kept is not None
+    assert kept.record["revision"] == 1

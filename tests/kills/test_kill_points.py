@@ -31,6 +31,13 @@ class Point:
     plan: dict[str, Any] = field(default_factory=dict)
 
 
+_REVISED: Final = """
+[session]
+speaker_labels = true
+speaker_labels_revision_interval_ms = 1000
+"""
+
+
 def _broken_early() -> tuple[Fault, ...]:
     """Three sessions break on the silence before the first word: it is declared a gap."""
     return tuple(
@@ -48,6 +55,9 @@ TRANSCRIPTION: Final = {
     "gap-committed": Point(plan={"script": _broken_early(), "lead_in_ms": 5000}),
     "range-split": Point(
         plan={"engine": "live_first_s = 1", "events": (Event(at_s=2, what="down", for_s=3),), "turns": 6}
+    ),
+    "revisions-committed": Point(
+        plan={"engine": _REVISED, "options": {"mislabel_every": 1, "revision_ms_min": 1000}, "turns": 6}
     ),
     "session-handed-over": Point(plan={"options": {"session_s": 9.0}, "turns": 7}),
 }

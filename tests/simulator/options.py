@@ -66,6 +66,18 @@ class Options:
     revision_ms_min: int = 120_000
     """A shorter revision interval is raised to this."""
 
+    bare_revisions: bool = False
+    """Revisions leave out what the SDK's models insist on, as they were seen to."""
+
+    profane_every: int = 0
+    """Each so-manieth word, by its number, is profanity; 0: none is."""
+    personal_every: int = 0
+    """Each so-manieth word is a person's name."""
+    languages: tuple[str, ...] = ("en",)
+    """The languages spoken, a turn's by its first word's number."""
+    echo: dict[str, Any] | None = None
+    """What Begin's configuration says otherwise than was asked for."""
+
     @property
     def pace(self) -> tuple[float, float | None]:
         return (1.0, 2.0) if self.strict_pace else (self.pace_rate, self.pace_slack_s)

@@ -14,6 +14,7 @@ from . import wire
 from .actions import Action, Close, Say, Struck
 from .ear import Ear
 from .faults import Fault, Moment, Script
+from .filters import filtered, language_of
 from .limits import DURATION, Lengths, pace_complaint
 from .options import Options
 from .parameters import FAILING_MODELS, INVALID, Parameters, Refused
@@ -102,6 +103,8 @@ class Session:
         message = wire.begin(
             self.id, expires_at, shown, self._api_version, configured=self.options.configuration
         )
+        if "configuration" in message:
+            message["configuration"] |= self.options.echo or {}
         self._say(message, self._begun_s)
 
     def take(self, message: bytes | str, now_s: float) -> None:
@@ -280,7 +283,7 @@ class Session:
         if self.options.empty_final:
             self._say(wire.empty_final(self._turns.order), at_s)
         if self.parameters["speaker_labels"]:
-            self._say(wire.speaker_revision(self._speakers.revise()), at_s)
+            self._say(self._revision(self._speakers.revise()), at_s)
         self._say(wire.termination(int(self.audio_ms / 1000), int(at_s - self._begun_s)), at_s)
         self._put_out(Close(1000, "Session Ended"), at_s)
 
@@ -293,15 +296,19 @@ class Session:
             for _ in range(2 if turn.final and self._doubles_finals else 1):
                 self._say(message, at_s)
 
+    def _revision(self, turns: list[wire.Message]) -> wire.Message:
+        return wire.speaker_revision(turns, bare=self.options.bare_revisions)
+
     def _message(self, turn: Turn) -> wire.Message:
+        turn = filtered(turn, self.parameters, self.options)
         tells_speakers = self.parameters["speaker_labels"] and turn.final
         labels, label = self._speakers.label(turn.words) if tells_speakers else (None, None)
         formatted = (turn.final and turn.formatted) or self.options.formatted_partials
         message = wire.turn(turn, labels, label, formatted=formatted or not self.parameters.is_u3)
         if not turn.formatted:
             message["turn_is_formatted"] = False
-        if turn.final and self.parameters["language_detection"]:
-            message |= {"language_code": "en", "language_confidence": 0.98}
+        if language := language_of(turn, self.parameters, self.options):
+            message |= {"language_code": language, "language_confidence": 0.98}
         if tells_speakers:
             self._speakers.remember(message, turn.words)
         return message
@@ -321,7 +328,7 @@ class Session:
             self._beat(self._beat_at_s)
         while now_s >= self._revise_at_s:
             if revised := self._speakers.revise():
-                self._say(wire.speaker_revision(revised), now_s)
+                self._say(self._revision(revised), now_s)
             self._revise_at_s += self._revision_s()
 
     def _beat(self, at_s: float) -> None:

@@ -80,8 +80,15 @@ def empty_final(order: int) -> Message:
     }
 
 
-def speaker_revision(turns: list[Message]) -> Message:
+def speaker_revision(turns: list[Message], *, bare: bool = False) -> Message:
     revisions = [{name: turn[name] for name in ("turn_order", "speaker_label", "words")} for turn in turns]
+    if bare:
+        left_out = ("confidence", "word_is_final")
+        for each in revisions:
+            each["words"] = [
+                {name: value for name, value in word.items() if name not in left_out}
+                for word in each["words"]
+            ]
     return {"type": "SpeakerRevision", "revisions": revisions}
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,14 @@ class Journal(TurnJournal):
 
     is_full: threading.Event
 
-    def commit(self, record: Record, state: Mapping[str, Any] | None = None) -> Record:
+    def commit_all(
+        self,
+        records: Sequence[Record],
+        state: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> list[Record]:
         self._look()
-        return super().commit(record, state)
+        return super().commit_all(records, state, labels)
 
     def keep(self, state: Mapping[str, Any]) -> None:
         if hasattr(self, "is_full"):

@@ -60,7 +60,7 @@ def test_each_region_s_host_is_the_one_that_is_asked(
     """What is said in a room may have to stay in its region: session and token go there, and nowhere else."""
     monkeypatch.setenv("https_proxy", vendor.url)
     settings = make_settings(f'[engine]\nservice = "assemblyai"\nurl = "{url}"\n' if url else "")
-    assert try_out(settings) == "u3-rt-pro"
+    assert try_out(settings) == ("u3-rt-pro", [])
     token = mint(settings.service_url, KEY, 60)
 
     asked = service.sessions[0]

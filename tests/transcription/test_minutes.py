@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from assemblyai.streaming.v3 import SilenceEvent, SpeakerRevisionEvent, TurnEvent
+from assemblyai.streaming.v3 import SilenceEvent, TurnEvent
 
 from minuted.bus import FramesIn, ReplayServer, TurnsIn, TurnsOut
 from minuted.config import Settings
@@ -290,20 +290,6 @@ def test_a_session_before_its_first_frame_is_not_listened_to(room: Room) -> None
 
     assert room.records == []
     assert room.live.start == FIRST
-
-
-def test_revisions_are_records_too(room: Room) -> None:
-    room.sound(HELLO)
-    lane = room.lane()
-    room.minutes.hear_turn(lane, HELLO_SAID)
-    word = {"start": 0, "end": 1, "text": "?", "confidence": 0.0, "word_is_final": True, "speaker": "A"}
-    item = {"turn_order": 0, "speaker_label": "A", "words": [word, word]}
-    room.minutes.hear_revisions(
-        lane, SpeakerRevisionEvent.model_validate({"type": "SpeakerRevision", "revisions": [item, item]})
-    )
-
-    _, *revisions = room.records
-    assert [(each.type, each.seq) for each in revisions if isinstance(each, Turn)] == [("revision", 2)]
 
 
 # What an outage left behind.

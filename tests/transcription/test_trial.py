@@ -19,10 +19,20 @@ def key(no_key, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_session_is_opened_and_ended_at_once() -> None:
     """It costs as long as it is open."""
     with Service() as service:
-        assert try_out(settings(service))
+        assert try_out(settings(service)) == ("u3-rt-pro", [])
         service.wait_until(lambda: service.sessions and service.sessions[0].ended_at_s is not None)
         assert len(service.connections) == 1
         assert service.sessions[0].audio_bytes == 0
+
+
+def test_what_is_not_as_it_was_asked_for_is_said() -> None:
+    with Service(echo={"model": "another", "redact_pii": True}) as service:
+        model, differences = try_out(settings(service))
+    assert model == "another"
+    assert differences == [
+        "asked for the model u3-rt-pro, got another",
+        "asked for redact_pii = false, the session has true",
+    ]
 
 
 @pytest.mark.parametrize(

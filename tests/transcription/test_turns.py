@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minuted.messages import FRAME_MS, AudioFrame, Turn, decode, encode, topic_of
+from minuted.transcription import turns as turns_module
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.marks import Heard
 from minuted.transcription.meetings import Meeting
-from minuted.transcription.turns import FINALS_MAX, NO_SPEAKER, Turns, speaker_of
+from minuted.transcription.speakers import Labels
+from minuted.transcription.turns import NO_SPEAKER, Turns, labels_of, speaker_of
 
 SOUND_MS = 1_000_000
 MEETING = Meeting(
@@ -237,7 +239,6 @@ def test_a_turn_whose_words_are_all_known_is_none() -> None:
     assert (turns.known, turns.repeated) == (2, 0)
     assert turns.take(event("Ask Mark.", (0, 300), (400, 1800))) is None
     assert (turns.known, turns.repeated) == (2, 1)
-    assert turns.revise(revision(0, "A", "A", "A")) is None
 
 
 def test_a_turn_without_words_is_not_known() -> None:
@@ -253,77 +254,77 @@ def test_a_session_may_be_told_later_after_which_words_it_begins() -> None:
     assert turns.known == 2
 
 
-# Revisions.
+# Who speaks.
 
 
-def test_a_revision_names_the_speakers_anew() -> None:
+def test_a_word_and_its_turn_have_the_service_s_labels_or_none() -> None:
+    turns = turns_of()
+    said = event("Yes, ship it.", (0, 100), (110, 200), (210, 300), speaker_label="A")
+    for word, label in zip(said.words, ("A", "PENDING", None), strict=True):
+        word.speaker = label
+    turn = taken(turns, said)
+
+    assert turn.speaker == "A"
+    assert [word.speaker for word in turn.words] == ["A", None, None]
+
+
+def test_a_turn_that_nobody_is_named_for_is_said_by_who_says_most_of_it() -> None:
+    """A revision may leave its turn's label out; turn and words would not agree."""
+    assert labels_of(None, revision(0, None, "A", "B", "B").words).turn == "B"
+    assert labels_of("UNKNOWN", revision(0, None, "A", "B", "B").words).turn is None
+    assert labels_of(None, revision(0, None, None, None).words).turn is None
+
+
+def test_a_turn_cut_at_its_begin_is_said_by_who_says_the_rest() -> None:
+    """What the service calls the whole may be who said the words that were known before."""
+    said = event("Ask Mark. And then?", (0, 300), (400, 700), (1100, 1300), (1350, 1500), speaker_label="A")
+    for word, label in zip(said.words, "AABB", strict=True):
+        word.speaker = label
+    turn = taken(turns_of(tail=TAIL), said)
+
+    assert turn.text == "And then?"
+    assert turn.speaker == "B"
+    assert [word.speaker for word in turn.words] == ["B", "B"]
+
+
+def test_a_revision_gives_the_turn_and_its_new_labels() -> None:
     turns = turns_of()
     final = taken(turns, event("Yes, ship it.", (0, 100), (110, 200), (210, 300), speaker_label="B"))
-    turns.committed(Turn(**{**vars_of(final), "seq": 7}))
 
-    revised = turns.revise(revision(0, "A", "A", "A", "UNKNOWN"))
-
-    assert revised is not None
-    assert (revised.type, revised.revision, revised.seq, revised.final) == ("revision", 1, None, True)
-    assert (revised.id, revised.text) == (final.id, final.text)
-    assert (revised.start_ms, revised.end_ms) == (final.start_ms, final.end_ms)
-    assert revised.speaker == "A"
-    assert [word.speaker for word in revised.words] == ["A", "A", None]
-    assert [word.confidence for word in revised.words] == [0.9, 0.9, 0.9], "the revision's own are no news"
-    assert topic_of(revised) == "turn.revised"
+    assert turns.relabelled(revision(0, "A", "A", "A", "UNKNOWN")) == (
+        final.id,
+        Labels("A", ("A", "A", None)),
+    )
 
 
-def vars_of(turn: Turn) -> dict[str, Any]:
-    return {name: getattr(turn, name) for name in turn.to_map()}
+def test_a_revision_of_a_turn_that_was_cut_leaves_out_the_same_words() -> None:
+    """Else its words would not be found again, and keep their old labels."""
+    turns = turns_of(tail=TAIL)
+    final = taken(turns, event("ask Mark. And then?", (0, 300), (400, 700), (1100, 1300), (1350, 1500)))
+
+    found = turns.relabelled(revision(0, "A", "A", "A", "B", "B"))
+
+    assert found == (final.id, Labels("B", ("B", "B")))
 
 
-def test_revisions_count_and_the_last_one_wins() -> None:
-    turns = turns_of()
-    turns.committed(taken(turns, event("Yes.", (0, 100), speaker_label="B")))
-    revisions = []
-    for label in ("A", "C", "B"):
-        revised = turns.revise(revision(0, label, label))
-        assert revised is not None
-        turns.committed(revised)
-        revisions.append((revised.revision, revised.speaker))
-
-    assert revisions == [(1, "A"), (2, "C"), (3, "B")]
-
-
-def test_a_revision_that_changes_nothing_is_none() -> None:
-    turns = turns_of()
-    turns.committed(taken(turns, event("Yes.", (0, 100), speaker_label="B")))
-    assert turns.revise(revision(0, "B", None)) is None
-    assert turns.revise(revision(0, "B", "UNKNOWN")) is None
-    assert turns.revise(revision(99, "A", "A")) is None
-
-
-def test_a_revision_with_other_words_names_the_turn_alone() -> None:
-    turns = turns_of()
-    turns.committed(taken(turns, event("Yes, ship it.", (0, 100), (110, 200), (210, 300), speaker_label="B")))
-
-    revised = turns.revise(revision(0, "A", "A"))
-
-    assert revised is not None
-    assert revised.speaker == "A"
-    assert [word.speaker for word in revised.words] == [None, None, None]
-
-
-def test_a_partial_is_never_revised() -> None:
+def test_only_what_was_final_here_is_revised() -> None:
     turns = turns_of()
     taken(turns, event("Yes", (0, 100), final=False))
 
-    assert turns.revise(revision(0, "A", "A")) is None
+    assert turns.relabelled(revision(0, "A", "A")) is None
+    assert turns.relabelled(revision(99, "A", "A")) is None
 
 
-def test_what_is_kept_for_revisions_has_a_bound() -> None:
+def test_what_is_known_of_finals_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "FINALS_MAX", 3)
     turns = turns_of()
-    for order in range(FINALS_MAX + 5):
-        turns.committed(taken(turns, event("Yes.", (0, 100), order=order)))
+    for order in range(5):
+        taken(turns, event("Yes.", (0, 100), order=order))
 
-    assert len(turns._finals) == FINALS_MAX
-    assert turns.revise(revision(4, "A", "A")) is None
-    assert turns.revise(revision(5, "A", "A")) is not None
+    assert [turns.relabelled(revision(order, "A", "A")) is not None for order in range(5)] == [
+        *(False, False),
+        *(True, True, True),
+    ]
 
 
 WORDS = st.lists(

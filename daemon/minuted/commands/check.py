@@ -26,10 +26,17 @@ from minuted.config import (
 from minuted.control import status_of
 from minuted.live_settings import LOCAL, read_terms, refusal
 from minuted.runtime import guard
+from minuted.session_notes import Note, notes
 
 from . import machine
 
 ENGINE_LIBRARY: Final = "moonshine_voice"
+SAID: Final = {
+    "costs": "costs more",
+    "switches off": "also means",
+    "no effect": "has no effect",
+    "refused": "is refused",
+}
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,11 @@ def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> 
     yield _looked("turn socket", lambda: _turn_socket(settings))
     yield _looked("service", lambda: _service(settings, running=running is not None))
     yield from _model(settings)
+    for note in _notes(settings):
+        text = f"session.{note.key} {SAID[note.kind]}: {note.text}"
+        yield Finding("session", ok=note.kind != "refused", text=text, warns=True)
     if online:
-        yield _looked("online", lambda: _online(settings))
+        yield _judged("online", lambda: _online(settings))
     if settings.profiles or settings.session.keyterms_file:
         yield _looked("key terms", lambda: _keyterms(settings))
         yield _judged("profiles", lambda: _profiles(settings))
@@ -112,6 +122,9 @@ def prepare(settings: Settings) -> None:
     _turn_socket(settings)
     _service(settings, running=True)
     require_keyterms(settings)
+    for note in _notes(settings):
+        if note.kind == "refused":
+            raise ConfigError(f"session.{note.key}: {note.text}")
     for path in [Path(source.source).expanduser() for source in settings.sources if source.is_recording]:
         try:
             with path.open("rb"):
@@ -167,6 +180,10 @@ def _judged(what: str, judge: Callable[[], tuple[bool, str]]) -> Finding:
     return Finding(what, ok=True, text=text, warns=not well)
 
 
+def _notes(settings: Settings) -> list[Note]:
+    return notes(settings.session, local=settings.service == "local")
+
+
 def _running(status: Mapping[str, Any]) -> Finding:
     unwell = [
         f"{name} is {row['state']}"
@@ -200,16 +217,17 @@ def _sockets(settings: Settings, *, running: bool) -> str:
     return f"{paths}; {stale} left by a run that was killed, which the next one replaces" if stale else paths
 
 
-def _online(settings: Settings) -> str:
+def _online(settings: Settings) -> tuple[bool, str]:
     if settings.service == "local":
-        return "the engine is on this machine: nothing to ask"
+        return True, "the engine is on this machine: nothing to ask"
     require_credentials(settings)
     from minuted.transcription import trial  # noqa: PLC0415  # it loads the SDK
 
     try:
-        return f"the service opened a session, and ended it ({trial.try_out(settings)})"
+        model, differences = trial.try_out(settings)
     except ConnectionError as error:
         raise ConfigError(f"{shown_url(settings.service_url)} opens no session: {error}") from None
+    return not differences, "; ".join([f"the service opened a session, and ended it ({model})", *differences])
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[Path, str]]:

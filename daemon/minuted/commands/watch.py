@@ -85,6 +85,8 @@ class Captions:
             self._is_there, self._note = True, "listening"
         self._heard_s = now_s
         match message:
+            case Turn() if message.type == "revision" and self._is_known(message):
+                return []
             case Turn():
                 return [*self._opening(message), *self._hear_turn(message)]
             case Gap():
@@ -120,14 +122,15 @@ class Captions:
         partial = self._partials.get(turn.session_id)
         if partial and partial.turn_order <= turn.turn_order:
             del self._partials[turn.session_id]
-        if self._shown.get(turn.id) == turn.text:
-            # Only its speakers were looked over again.
-            return []
         line = final_line(turn, revised=turn.id in self._shown)
         self._shown[turn.id] = turn.text
         if len(self._shown) > HISTORY_MAX:
             self._shown.popitem(last=False)
         return [line]
+
+    def _is_known(self, turn: Turn) -> bool:
+        """Whether only its speakers were looked over again, or it was said before anybody watched."""
+        return self._shown.get(turn.id, turn.text) == turn.text
 
     def _hear_session(self, session: Session) -> list[Text]:
         if session.event in _OVER:

@@ -15,13 +15,13 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from minuted.messages import Record, encode, unpack
+from minuted.messages import Record, Turn, encode, unpack
 
 PAGE_MAX: Final = 500
 """Records in one page of a replay."""
@@ -34,7 +34,25 @@ WAL_BYTES_KEPT: Final = 8 << 20
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS turns (
+    id TEXT PRIMARY KEY,
+    meeting_id TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    labels TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS turns_by_seq ON turns (seq);
+CREATE INDEX IF NOT EXISTS turns_of_meetings ON turns (meeting_id, place);
 """
+
+
+class Kept(NamedTuple):
+    """A turn as it was last recorded, and what was noted of it."""
+
+    place: int
+    """The number of its final: where it stands among the others."""
+    record: dict[str, Any]
+    labels: str
 
 
 class TurnJournalFullError(OSError):
@@ -67,17 +85,34 @@ class TurnJournal:
         self.first_seq: int = first or 0
         self.last_seq: int = last or 0
 
-    def commit(self, record: Record, state: Mapping[str, Any] | None = None) -> Record:
+    def commit(
+        self, record: Record, state: Mapping[str, Any] | None = None, labels: Mapping[str, str] | None = None
+    ) -> Record:
         """Store a record under the next number, and `state` with it or not at all; give it back numbered."""
-        numbered = replace(record, seq=self.last_seq + 1)
+        return self.commit_all([record], state, labels)[0]
+
+    def commit_all(
+        self,
+        records: Sequence[Record],
+        state: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> list[Record]:
+        """Store several, as they follow on each other: all of them or none.
+
+        What `labels` says of a turn, by its id, is kept beside the newest record of that turn.
+        """
+        numbered = [replace(record, seq=seq) for seq, record in enumerate(records, self.last_seq + 1)]
+        now_ms = time.time_ns() // 1_000_000
         with self._transaction():
-            self._database.execute(
+            self._database.executemany(
                 "INSERT INTO records VALUES (?, ?, ?)",
-                (numbered.seq, time.time_ns() // 1_000_000, encode(numbered)),
+                [(record.seq, now_ms, encode(record)) for record in numbered],
             )
+            self._put_labels(numbered, labels or {})
             self._put_all(state or {})
-        self.last_seq += 1
-        self.first_seq = self.first_seq or self.last_seq
+        if numbered:
+            self.first_seq = self.first_seq or self.last_seq + 1
+            self.last_seq += len(numbered)
         return numbered
 
     def keep(self, state: Mapping[str, Any]) -> None:
@@ -92,6 +127,16 @@ class TurnJournal:
             (from_seq, max(1, min(limit, PAGE_MAX))),
         )
         return [unpack(row[0]) for row in rows]
+
+    def turn(self, turn_id: str) -> Kept | None:
+        """Give a turn that was committed with labels; None where there is none, or no longer."""
+        return next(iter(self._kept("turns.id = ?", (turn_id,))), None)
+
+    def turns_of(self, meeting_id: str, after_place: int, limit: int) -> list[Kept]:
+        """Give up to `limit` of a meeting's turns behind a place, in the order of their finals."""
+        return self._kept(
+            "meeting_id = ? AND place > ? ORDER BY place LIMIT ?", (meeting_id, after_place, limit)
+        )
 
     def state(self, key: str) -> Any:
         """Give what was last stored under `key`, or None."""
@@ -119,6 +164,7 @@ class TurnJournal:
             return 0
         with self._transaction():
             gone = self._database.execute("DELETE FROM records WHERE seq < ?", (end_seq,)).rowcount
+            self._database.execute("DELETE FROM turns WHERE seq < ?", (end_seq,))
         self.first_seq = end_seq
         return gone
 
@@ -129,6 +175,23 @@ class TurnJournal:
         epoch = secrets.token_hex(8)
         self.keep({"epoch": epoch})
         return epoch
+
+    def _kept(self, condition: str, values: tuple[Any, ...]) -> list[Kept]:
+        rows = self._database.execute(
+            f"SELECT place, record, labels FROM turns JOIN records USING (seq) WHERE {condition}",  # noqa: S608
+            values,
+        )
+        return [Kept(place, unpack(record), labels) for place, record, labels in rows]
+
+    def _put_labels(self, records: Sequence[Record], labels: Mapping[str, str]) -> None:
+        turns = {turn.id: turn for turn in records if isinstance(turn, Turn) and turn.id in labels}
+        self._database.executemany(
+            "INSERT INTO turns VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, labels = excluded.labels",
+            [(turn.id, turn.meeting_id, turn.seq, turn.seq, labels[turn.id]) for turn in turns.values()],
+        )
+        others = [(text, turn_id) for turn_id, text in labels.items() if turn_id not in turns]
+        self._database.executemany("UPDATE turns SET labels = ? WHERE id = ?", others)
 
     def _put_all(self, state: Mapping[str, Any]) -> None:
         self._database.executemany(

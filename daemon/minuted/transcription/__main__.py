@@ -10,7 +10,7 @@ from minuted import models
 from minuted.bus import FramesIn, ReplayServer, TurnsOut
 from minuted.cli import main
 from minuted.config import ConfigError, Settings, require_credentials
-from minuted.control import ControlServer, done
+from minuted.control import ControlServer, done, refusing
 from minuted.journal.turns import TurnJournal
 from minuted.keys import doors
 from minuted.runtime import notify, signals
@@ -55,6 +55,8 @@ def run(settings: Settings) -> int:
                 "configure": transcriber.wish,
                 "meeting": transcriber.wish,
                 "answer": transcriber.wishes.answer,
+                "speakers": refusing(transcriber.revisions.tell),
+                "name-speakers": refusing(transcriber.revisions.ask),
             },
         )
         if settings.service == "assemblyai" and (note := models.warning(settings.session.speech_model)):

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import structlog
 from assemblyai.streaming.v3 import (
-    BeginEvent,
     HeartbeatEvent,
     SilenceEvent,
     SpeakerRevisionEvent,
@@ -22,6 +21,7 @@ from assemblyai.streaming.v3 import (
 from minuted.bus import FramesIn
 from minuted.config import Settings
 from minuted.messages import FRAME_MS
+from minuted.session_notes import UNWATCHED, has_partials
 from minuted.transcription import by_hand
 from minuted.transcription.changing import Changing
 from minuted.transcription.cost import Meter
@@ -31,7 +31,8 @@ from minuted.transcription.lanes import Lanes
 from minuted.transcription.meetings import Meetings, Unheard
 from minuted.transcription.minutes import Among, Minutes
 from minuted.transcription.publisher import Publisher
-from minuted.transcription.session import Closed, Event, Opened, Session
+from minuted.transcription.revisions import Revisions
+from minuted.transcription.session import Begun, Closed, Event, Opened, Session
 
 QUIET_CAPTURE_S: Final = 2.0
 """While draining, capture that has sent nothing for this long will send no end marker either."""
@@ -67,16 +68,19 @@ class Channel:
         meetings: Meetings,
         meter: Meter,
         changing: Changing,
+        revisions: Revisions,
         post: Callable[[Session, Event], None],
         among: Among | None = None,
     ) -> None:
-        """`among`: its place, where there are several."""
+        """`revisions`: those of all; `among`: its place, where there are several."""
         self.name = among.name if among else ""
         self.frames = sound.frames
         self.intake = intake = sound.intake
         self.minutes = Minutes(settings, publisher, intake, meetings, among)
         reached_s = among.reached_s if among else None
         self.lanes = Lanes(settings, self.minutes, intake, meter, changing, post, reached_s)
+        self._revisions = revisions
+        self._without = "" if has_partials(settings.session) else UNWATCHED
         self.rests = False
         """Paused, with all that was heard before it safe and no session open."""
         self._ends: deque[tuple[Lane, Event]] = deque()
@@ -151,7 +155,8 @@ class Channel:
             "sessions": sum(lane.turns is not None for lane in lanes.all),
             "model": live.model if live else "",
             "reason": lanes.failure,
-            "warning": lanes.warning,
+            "warning": minutes.remarks.shown,
+            "without": self._without,
             "retry_in_s": round(max(0.0, lanes.connect_at_s - now_s), 1) if live is None else 0.0,
             "reconnects": lanes.reconnects,
             "handovers": lanes.handovers,
@@ -246,7 +251,7 @@ class Channel:
         match event:
             case TurnEvent():
                 self.minutes.hear_turn(lane, event)
-            case BeginEvent():
+            case Begun():
                 self.lanes.begin(lane, event)
             case SpeechStartedEvent():
                 lane.turn_is_open = True
@@ -257,10 +262,10 @@ class Channel:
             case HeartbeatEvent():
                 lane.taken_ms = event.total_audio_received_ms
             case SpeakerRevisionEvent():
-                self.minutes.hear_revisions(lane, event)
+                self.minutes.settle()  # they may be of finals that wait for their place
+                self._revisions.hear(lane.turns, event)
             case WarningEvent():
-                log.warning("service_warning", code=event.warning_code, text=event.warning)
-                self.minutes.tell("warning", lane, reason=event.warning)
+                self.minutes.warn(event.warning, lane)
             case TerminationEvent():
                 self.lanes.end(lane, event)
             case Closed():

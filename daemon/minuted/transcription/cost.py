@@ -9,12 +9,13 @@ how many there were is told, and not counted as time.
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
 from minuted.config import Settings
 from minuted.journal.turns import TurnJournal, TurnJournalFullError
+from minuted.transcription.minutes import Minutes
 from minuted.transcription.session import Session
 
 STORE_S: Final = 10.0
@@ -146,6 +147,34 @@ class Meter:
 
     def _price(self, session_s: float) -> float:
         return session_s / 3600 * self._cost.per_hour if self._is_paid else 0.0
+
+
+class Sessions(Protocol):
+    """What ends at the limit."""
+
+    state: Any
+    failure: str
+
+    def leave(self) -> bool:
+        """End all sessions; True once they are over."""
+        ...
+
+
+def is_spent(sessions: Sessions, meter: Meter, minutes: Minutes, *, is_recording: bool) -> bool:
+    """Whether today's money is spent; then every session is ended, and none is to be opened.
+
+    Raises SpentError where a recording is played: nobody waits until tomorrow.
+    """
+    if not meter.is_spent:
+        if sessions.state == "limit":
+            sessions.state, sessions.failure = "idle", ""
+        return False
+    sessions.state, sessions.failure = "limit", meter.reason
+    if meter.announce():
+        minutes.tell("limit", reason=meter.reason)
+    if sessions.leave() and is_recording:
+        raise SpentError(meter.reason)
+    return True
 
 
 def local_day() -> str:

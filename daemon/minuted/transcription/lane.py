@@ -71,6 +71,8 @@ class Lane:
         self.open_from_ms: int | None = None
         """The sound time at which the turn that is open began, where that is known."""
         self.is_terminating = False
+        self.ending_s = 0.0
+        """When it was asked to end."""
         self.is_muted = False
         """Another lane hears again what this one still has to say."""
         self.has_sent_all = False
@@ -175,7 +177,7 @@ class Lane:
     def terminate(self) -> None:
         """Ask for the last turn and the end."""
         if not self.is_terminating:
-            self.is_terminating = True
+            self.is_terminating, self.ending_s = True, time.monotonic()
             self.session.terminate()
 
     def close(self) -> None:

@@ -7,15 +7,16 @@ from functools import partial
 from typing import Final, Literal
 
 import structlog
-from assemblyai.streaming.v3 import BeginEvent, HeartbeatEvent, TerminationEvent, TurnEvent
+from assemblyai.streaming.v3 import HeartbeatEvent, TerminationEvent, TurnEvent
 
-from minuted import models
 from minuted.config import ConfigError, Settings
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
+from minuted.session_notes import has_partials
 from minuted.transcription.access import Access
 from minuted.transcription.changing import Changing
-from minuted.transcription.cost import Meter, SpentError
+from minuted.transcription.cost import Meter, is_spent
+from minuted.transcription.echo import differences
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import UNANSWERED, Lane, levels_of, log_loss
 from minuted.transcription.marks import Marks, Range
@@ -30,7 +31,7 @@ from minuted.transcription.reconnect import (
     judge,
 )
 from minuted.transcription.seam import may_come_again
-from minuted.transcription.session import Event, Session, parameters_of
+from minuted.transcription.session import Begun, Event, Session, parameters_of
 from minuted.transcription.turns import Turns
 
 CUT_SEARCH_FRAMES: Final = 200
@@ -43,6 +44,8 @@ BUSY_MAX: Final = 2
 """Refusals of a second session, after which there is one at a time."""
 ALONE_S: Final = 3600.0
 """… for so long; then a second one is tried again."""
+LAST_WORD_S_MAX: Final = 5.0
+"""How long the next session waits for room while the last one thinks again who spoke: it took 1.6 s."""
 UNREADABLE: Final = "malformed Turn"
 UNANSWERED_MAX: Final = 2
 """Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
@@ -71,7 +74,7 @@ class Lanes:
     ) -> None:
         """`reached_s`: when sessions failed, other channels' among them: an account has one limit."""
         self.state: State = "idle"
-        self.failure = self.warning = ""
+        self.failure = ""
         self.reconnects = self.handovers = 0
         self.connect_at_s = self.behind_at_s = 0.0
         self._settings = settings
@@ -112,15 +115,15 @@ class Lanes:
 
     def open(self, now_s: float) -> None:
         """Open the live session when there is something to hear, and one for what was missed."""
-        if self._is_spent():
+        if is_spent(self, self._meter, self._minutes, is_recording=self._intake.is_recording):
             return
         unheard, live, behind = self._marks.live, self.live, self._marks.behind
         idle = unheard is None or self._minutes.is_heard(unheard)
         sessions_max = self._sessions_max(now_s)
         in_order = sessions_max == 1 and bool(behind)
         if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
-            if not (in_order or (sessions_max == 1 and self._lanes)):
-                self._end_muted(sessions_max)
+            waits = in_order or (sessions_max == 1 and self._lanes)
+            if not waits and self._end_muted(sessions_max, now_s):
                 self.state = "connecting"
                 self._lanes.append(self._lane(unheard, is_live=True))
         elif in_order and live and live.turns and not live.turn_is_open:
@@ -154,6 +157,7 @@ class Lanes:
 
     def hand_over(self, now_s: float) -> None:
         """Open the next session before the live one expires, and let it take over at a turn's end."""
+        self._end_behind_in_time(now_s)
         live = self.live
         unheard = self._marks.get(live.range_id) if live else None
         if live is None or unheard is None or live.began_s is None or live.is_terminating:
@@ -206,7 +210,7 @@ class Lanes:
         elif isinstance(event, TurnEvent):
             self._unanswered = 0
 
-    def begin(self, lane: Lane, event: BeginEvent) -> None:
+    def begin(self, lane: Lane, event: Begun) -> None:
         """The service has said Begin."""
         model = (event.configuration and event.configuration.model) or ""
         find_meeting = partial(self._minutes.meeting_at, lane=lane)
@@ -220,12 +224,11 @@ class Lanes:
             is_live=lane.is_live,
             expires_at=str(event.expires_at),
         )
-        asked = self._settings.session.speech_model
-        self.warning = ""
-        if self._settings.service != "local" and models.differs(asked, model):
-            self.warning = f"asked for the model {asked}, got {model}"
-            log.warning("model_differs", asked=asked, given=model)
-            self._minutes.tell("warning", lane, reason=self.warning)
+        if lane.is_live:
+            self._minutes.remarks.begin()
+        if self._settings.service != "local":  # the engine says itself what it does not have
+            for text in differences(lane.session.parameters, event.told):
+                self._minutes.warn(text, lane)
         if lane.is_live and lane is not self._next:
             self._become_live(lane)
 
@@ -280,36 +283,19 @@ class Lanes:
         return any(not lane.is_live and not lane.is_muted for lane in self._lanes)
 
     def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
-        asked = self._changing.session
-        parameters = parameters_of(asked, local=self._settings.service == "local")
-        session = Session(self._access, parameters, self._post)
+        asked, is_local = self._changing.session, self._settings.service == "local"
+        session = Session(self._access, parameters_of(asked, local=is_local), self._post)
         self._meter.watch(session)
         return Lane(
             unheard.id,
             session,
             self._intake.frames(unheard.start),
             is_live=is_live,
-            has_partials=asked.include_partial_turns is not False and not asked.redact_pii,
+            has_partials=has_partials(asked),
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
             told=self._changing.told,
         )
-
-    def _is_spent(self) -> bool:
-        """Whether today's money is spent; then every session is ended, and none is opened.
-
-        Raises SpentError where a recording is played: nobody waits until tomorrow.
-        """
-        if not self._meter.is_spent:
-            if self.state == "limit":
-                self.state, self.failure = "idle", ""
-            return False
-        self.state, self.failure = "limit", self._meter.reason
-        if self._meter.announce():
-            self._minutes.tell("limit", reason=self.failure)
-        if self.leave() and self._intake.is_recording:
-            raise SpentError(self.failure)
-        return True
 
     def _remember(self, lane: Lane) -> None:
         """Tell a session that has not been sent anything yet what was committed before its sound."""
@@ -368,11 +354,14 @@ class Lanes:
         lane.is_live, lane.is_muted = False, True
         lane.terminate()
 
-    def _end_muted(self, sessions_max: int) -> None:
-        """Where there is no room for the live session, do not wait for the end of one that nobody needs."""
-        for lane in [lane for lane in self._lanes if lane.is_muted]:
-            if len(self.all) >= sessions_max:
+    def _end_muted(self, sessions_max: int, now_s: float) -> bool:
+        """Make room for the live session; False while one that nobody listens to names its speakers."""
+        for lane in list(self._lanes):
+            if lane.is_muted and len(self.all) >= sessions_max:
+                if self._settings.session.speaker_labels and now_s - lane.ending_s < LAST_WORD_S_MAX:
+                    return False
                 self._drop(lane)
+        return True
 
     def _make_room(self, refused: Lane, now_s: float) -> None:
         """The service has too many sessions open: live goes first, and for a while there is one."""
@@ -390,6 +379,13 @@ class Lanes:
         """Leave a session as it is."""
         lane.session.abandon()
         self._forget(lane)
+
+    def _end_behind_in_time(self, now_s: float) -> None:
+        """A session that catches up ends in order before it expires, so that it can name its speakers."""
+        for lane in self._lanes:
+            left_s, lead_s = lane.expires_s - now_s, (lane.expires_s - (lane.began_s or now_s)) / 3
+            if not (lane.is_live or lane.is_terminating) and left_s < min(HANDOVER_FORCED_S, lead_s):
+                self._retire(lane)
 
     def _forget(self, lane: Lane) -> None:
         lane.close()

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-from assemblyai.streaming.v3 import SilenceEvent, SpeakerRevisionEvent, TurnEvent
+from assemblyai.streaming.v3 import SilenceEvent, TurnEvent
 
 from minuted import messages
 from minuted.config import MICROPHONE, Settings
-from minuted.messages import FRAME_MS, Gap, Turn
+from minuted.messages import FRAME_MS, Gap
 from minuted.runtime.kill_points import reached
 from minuted.transcription.clock import Stretch
 from minuted.transcription.holes import Hole, Losses
@@ -23,6 +23,7 @@ from minuted.transcription.meetings import Meeting, Meetings, Unheard
 from minuted.transcription.order import HOLD_S_MAX, HOLD_UNPACED_S_MAX, Order
 from minuted.transcription.pauses import mark_after, sound_end_ms, sound_start_ms
 from minuted.transcription.publisher import Publisher
+from minuted.transcription.remarks import Remarks
 from minuted.transcription.seam import may_come_again
 from minuted.transcription.turns import Taken
 
@@ -73,6 +74,7 @@ class Minutes:
             self.marks.cut_after(intake.next_number)
         self.counts = dict.fromkeys(("finals", "gaps", "words_known"), 0)
         self.losses = Losses()
+        self.remarks = Remarks()
         self._room = settings.room
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
@@ -185,7 +187,7 @@ class Minutes:
 
     def _commit(self, lane: Lane, taken: Taken) -> None:
         """The one way a final takes: journal and mark together, then subscribers, then its sound goes."""
-        if lane.turns is None or lane.is_muted:
+        if lane.is_muted:
             return
         reached("turn-heard")
         self._meetings.heard_until(taken.turn.meeting_id, taken.end_ms)
@@ -200,10 +202,8 @@ class Minutes:
             self.marks.move(unheard.id, number, tail)
             self._unsure.pop(unheard.id, None)
         turn = taken.turn if unheard and unheard.is_live else replace(taken.turn, backfilled=True)
-        record = self._publisher.record(turn, self._state())
+        self._publisher.record(turn, self._state())
         reached("turn-published")
-        assert isinstance(record, Turn)
-        lane.turns.committed(record)
         self.counts["finals"] += 1
         self._release()
 
@@ -221,16 +221,6 @@ class Minutes:
         if not lane.is_muted and not self.holds:
             self._unsure.pop(lane.range_id, None)
             self.marks.move(lane.range_id, min(safe_ms // FRAME_MS, lane.sent_before))
-
-    def hear_revisions(self, lane: Lane, event: SpeakerRevisionEvent) -> None:
-        """Record turns whose speakers were named anew."""
-        self.settle()
-        for item in event.revisions if lane.turns else ():
-            assert lane.turns is not None
-            if revised := lane.turns.revise(item):
-                record = self._publisher.record(revised)
-                assert isinstance(record, Turn)
-                lane.turns.committed(record)
 
     def hear_end(self, lane: Lane) -> None:
         """A session ended in order: all it was sent has been heard."""
@@ -390,6 +380,12 @@ class Minutes:
                 **details,
             )
         )
+
+    def warn(self, text: str, lane: Lane | None = None) -> None:
+        """Publish that something is not as it should be, once; the status shows it as long as it is so."""
+        if self.remarks.hear(text):
+            log.warning("service_warning", reason=text)
+            self.tell("warning", lane, reason=text)
 
     def _seconds(self, ranges: list[Range]) -> float:
         newest = self._intake.next_number

@@ -1,14 +1,15 @@
 """Commit first, publish after: the one way a record leaves this process, and its replay."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 
 from minuted.bus import ReplayServer, TurnsOut
 from minuted.journal.turns import PAGE_MAX, TurnJournal
-from minuted.messages import VERSION, Gap, Heartbeat, Message, Record
+from minuted.messages import VERSION, Gap, Heartbeat, Message, Record, Turn
 from minuted.runtime.kill_points import reached
+from minuted.transcription.speakers import Speakers
 
 log = structlog.get_logger(__name__)
 
@@ -27,11 +28,19 @@ class Publisher:
         self.partials = 0
         self.replayed = 0
         """Records given out again."""
+        self.speakers = Speakers.from_state(journal.state("speakers"))
         self._heartbeat_at_s = float("-inf")
 
     def record(self, record: Record, state: Mapping[str, Any] | None = None) -> Record:
-        """Commit a final, revision or gap, with `state` in the same transaction; then publish it."""
-        committed = self.journal.commit(record, state)
+        """Commit a final or gap, with `state` in the same transaction; then publish it.
+
+        A final comes with the service's own labels, and goes as its speakers are called in its meeting.
+        """
+        speakers, labels = self.speakers, {}
+        if isinstance(record, Turn):
+            speakers, record, found = speakers.hear(record)
+            labels = {record.id: found.to_text()}
+        (committed,) = self._commit(speakers, [record], labels, state or {})
         if isinstance(committed, Gap):
             reached("gap-committed")
         else:
@@ -39,9 +48,36 @@ class Publisher:
         self.turns.publish(committed)
         return committed
 
+    def revise(
+        self,
+        speakers: Speakers,
+        revisions: Sequence[Turn],
+        labels: Mapping[str, str],
+        state: Mapping[str, Any],
+    ) -> None:
+        """Commit what has become known of speakers, all of it or nothing; then publish the revisions."""
+        committed = self._commit(speakers, revisions, labels, state)
+        if committed:
+            reached("revisions-committed")
+        for record in committed:
+            self.turns.publish(record)
+
+    def _commit(
+        self,
+        speakers: Speakers,
+        records: Sequence[Record],
+        labels: Mapping[str, str],
+        state: Mapping[str, Any],
+    ) -> list[Record]:
+        if speakers is not self.speakers:
+            state = {**state, "speakers": speakers.to_state()}
+        committed = self.journal.commit_all(records, state, labels)
+        self.speakers = speakers
+        return committed
+
     def passing(self, message: Message) -> None:
         """Publish what is not kept: a partial, or what became of a session."""
-        self.turns.publish(message)
+        self.turns.publish(self.speakers.glance(message) if isinstance(message, Turn) else message)
         self.partials += message.type == "turn"
 
     def tick(self, now_s: float, now_ms: int) -> None:

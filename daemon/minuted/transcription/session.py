@@ -18,6 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 import assemblyai.streaming.v3.client as sdk_client
 import structlog
 from assemblyai.streaming.v3 import (
+    BeginEvent,
     EventMessage,
     StreamingClient,
     StreamingClientOptions,
@@ -27,7 +28,7 @@ from assemblyai.streaming.v3 import (
     WarningEvent,
 )
 from assemblyai.streaming.v3.models import ErrorEvent, UpdateConfiguration
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from websockets.protocol import State
 from websockets.sync.client import connect
 
@@ -110,6 +111,12 @@ class LiveParameters(StreamingSessionParameters):
 sdk_client.UpdateConfiguration = Update  # type: ignore[attr-defined]
 
 
+class Begun(BeginEvent):
+    """Begin, with all that it says of the session: the SDK's own keeps three of its fields."""
+
+    told: dict[str, Any] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The upgrade was answered; Begin is to follow."""
@@ -162,8 +169,8 @@ class Session:
         self.service: Service | None = None
         self._socket: Any = None
         self._is_terminating = False
+        self.parameters = parameters
         self._find_service = find_service
-        self._parameters = parameters
         self._post = post
         self._client: _Client | None = None
         self._phase: Any = "connecting"
@@ -250,7 +257,7 @@ class Session:
                 client.on(event, self._hear)
             # Events come before connect() returns, and are answered.
             self._client = client
-            client.connect(self._parameters)
+            client.connect(self.parameters)
         except NoTokenError as error:
             phase: Any = "connecting" if error.is_away else "minting"
             self._close(Failure(str(error), error.status, phase))
@@ -330,7 +337,10 @@ class _Client(StreamingClient):
         if not isinstance(data, dict):
             return ErrorEvent(error="malformed message from the service")
         try:
-            return super()._parse_message(_completed(data))
+            event = super()._parse_message(_completed(data))
+            if isinstance(event, BeginEvent):
+                return Begun.model_validate({**data, "told": data.get("configuration") or {}})
+            return event
         except (ValidationError, TypeError, AttributeError, ValueError):
             kind = data.get("type")
             # Words may be in it: end the session here and have them heard again in the next.

@@ -25,6 +25,7 @@ from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX
 from minuted.transcription.retention import Retention
+from minuted.transcription.revisions import Revisions
 from minuted.transcription.session import Event, Session
 from minuted.transcription.sounds import leave_nothing
 from minuted.transcription.wishes import Wishes
@@ -54,6 +55,7 @@ class Transcriber:
         self._order: Order[Callable[[], None]] = Order()
         self._reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
         self._meter = Meter(settings, publisher.journal)
+        self.revisions = revisions = Revisions(publisher)
         self._channels = [
             Channel(
                 settings,
@@ -62,6 +64,7 @@ class Transcriber:
                 self._meetings,
                 self._meter,
                 self._changing,
+                revisions,
                 self._post,
                 self._among(sound, sounds),
             )
@@ -128,6 +131,8 @@ class Transcriber:
             **self._changing.status(),
             "meeting": (meeting := by_hand.shown(self._foremost.minutes.meeting)),
             "meeting_title": meeting and meeting["title"],
+            "revised": self.revisions.revised,
+            "revising": self.revisions.left,
             "partials": self._publisher.partials,
             "replayed": self._publisher.replayed,
             "pruned": self._retention.pruned,
@@ -232,6 +237,7 @@ class Transcriber:
         for channel in self._each():
             channel.watch(now_s)
         self._commit_in_order(now_s)
+        self.revisions.work()
         if self._leave.is_set():
             return
         has_ended_turn = self._endpoint.is_set()
@@ -307,7 +313,7 @@ class Transcriber:
         if self._drained.is_set():
             return
         have_finished = [channel.finish(now_s) for channel in self._each()]
-        if all(have_finished):
+        if all(have_finished) and not self.revisions.left:
             for channel in self._channels:
                 channel.minutes.keep(always=True)
             self._publisher.heartbeat(time.time_ns() // 1_000_000)

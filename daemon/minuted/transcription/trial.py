@@ -4,13 +4,15 @@ import queue
 import time
 from typing import Any, Final
 
-from assemblyai.streaming.v3 import BeginEvent, TerminationEvent
+from assemblyai.streaming.v3 import TerminationEvent
 
 from minuted.config import Settings
 from minuted.transcription.access import Access
+from minuted.transcription.echo import differences
 from minuted.transcription.session import (
     BEGIN_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
+    Begun,
     Closed,
     Session,
     parameters_of,
@@ -22,8 +24,11 @@ END_S_MAX: Final = 5.0
 _LOOK_S: Final = 0.05
 
 
-def try_out(settings: Settings) -> str:
-    """Give the model a session is answered by. Raises ConnectionError with the reason when it is refused."""
+def try_out(settings: Settings) -> tuple[str, list[str]]:
+    """Give the model a session is answered by, and what in it is not as it was asked for.
+
+    Raises ConnectionError with the reason when it is refused.
+    """
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     session = Session(
         Access(settings),
@@ -31,13 +36,13 @@ def try_out(settings: Settings) -> str:
         lambda _, event: events.put(event),
     )
     try:
-        begun = _wait_for(BeginEvent, session, events, ANSWER_S_MAX)
+        begun = _wait_for(Begun, session, events, ANSWER_S_MAX)
         session.terminate()
         _wait_for(TerminationEvent, session, events, END_S_MAX)
     finally:
         session.abandon()
-    configuration = getattr(begun, "configuration", None)
-    return str(getattr(configuration, "model", None) or settings.session.speech_model)
+    model = str(begun.told.get("model") or settings.session.speech_model)
+    return model, differences(session.parameters, begun.told)
 
 
 def _wait_for(kind: type, session: Session, events: "queue.SimpleQueue[Any]", timeout_s: float) -> Any:

@@ -6,7 +6,7 @@ that it is final; words' times count the session's audio (AssemblyAI streaming v
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from assemblyai.streaming.v3 import SpeakerRevisionItem, TurnEvent
@@ -17,11 +17,12 @@ from minuted.transcription.clock import SessionClock
 from minuted.transcription.marks import Heard
 from minuted.transcription.meetings import Meeting
 from minuted.transcription.seam import words_known
+from minuted.transcription.speakers import Labels, main_speaker
 
 NO_SPEAKER: Final = ("UNKNOWN", "PENDING")
 """What the service calls a speaker it cannot tell, by age of the model."""
-FINALS_MAX: Final = 300
-"""Finals of a session kept for revisions; an older one is not revised."""
+FINALS_MAX: Final = 20_000
+"""Finals of a session known, more than three hours have; an older one is not revised."""
 
 
 class FindMeeting(Protocol):
@@ -65,7 +66,8 @@ class Turns:
         self._find_meeting = find_meeting
         self._tail = tuple(tail)
         self._channel = channel
-        self._finals: OrderedDict[int, Turn | None] = OrderedDict()
+        self._finals: OrderedDict[int, int] = OrderedDict()
+        """How many words of each final were left out."""
 
     def take(self, event: TurnEvent) -> Taken | None:
         """Give the turn an event tells of.
@@ -81,7 +83,7 @@ class Turns:
         known = words_known(heard, self._tail)
         if event.end_of_turn:
             self.known += known
-            self._remember(event.turn_order, None)
+            self._remember(event.turn_order, known)
         if known and known == len(heard):
             return None
         text = event.transcript.strip() if not known else " ".join(word.text for word in heard[known:])
@@ -100,8 +102,9 @@ class Turns:
         start_ms = heard[0].start_ms if heard else sent_ms
         end_ms = heard[-1].end_ms if heard else sent_ms
         meeting = self._find_meeting(start_ms)
+        labels = labels_of(event.speaker_label, event.words, len(event.words) - len(said))
         turn = Turn(
-            id=f"{self._session_id}:{event.turn_order}",
+            id=self._id(event.turn_order),
             room=self._room,
             meeting_id=meeting.id,
             meeting_started_at_ms=meeting.started_at_ms,
@@ -118,39 +121,43 @@ class Turns:
                     start_ms=max(0, place.start_ms - meeting.sound_ms),
                     end_ms=max(0, place.end_ms - meeting.sound_ms),
                     confidence=word.confidence,
-                    speaker=speaker_of(word.speaker),
+                    speaker=label,
                 )
-                for word, place in zip(said, heard, strict=True)
+                for word, place, label in zip(said, heard, labels.words, strict=True)
             ),
-            speaker=speaker_of(event.speaker_label),
+            speaker=labels.turn,
             language=event.language_code,
             confidence=_mean([word.confidence for word in said]),
             channel=self._channel,
         )
         return Taken(turn, tuple(heard), end_ms)
 
-    def committed(self, turn: Turn) -> None:
-        """Remember a final or revision as it was published."""
-        self._remember(turn.turn_order, turn)
+    def _id(self, order: int) -> str:
+        return f"{self._session_id}:{order}"
 
-    def _remember(self, order: int, turn: Turn | None) -> None:
-        self._finals[order] = turn
+    def _remember(self, order: int, left_out: int) -> None:
+        self._finals[order] = left_out
         if len(self._finals) > FINALS_MAX:
             self._finals.popitem(last=False)
 
-    def revise(self, item: SpeakerRevisionItem) -> Turn | None:
-        """Give a turn with its speakers named anew; None when nothing changed, or it is not kept."""
-        before = self._finals.get(item.turn_order)
-        if before is None:
+    def relabelled(self, item: SpeakerRevisionItem) -> tuple[str, Labels] | None:
+        """Give the id of a turn and the service's new labels; None for one that was not final here."""
+        left_out = self._finals.get(item.turn_order)
+        if left_out is None:
             return None
-        labels = [speaker_of(word.speaker) for word in item.words]
-        words = before.words
-        if len(labels) == len(words):
-            words = tuple(replace(word, speaker=label) for word, label in zip(words, labels, strict=True))
-        after = replace(before, speaker=speaker_of(item.speaker_label), words=words)
-        if after == before:
-            return None
-        return replace(after, type="revision", seq=None, revision=before.revision + 1)
+        return self._id(item.turn_order), labels_of(item.speaker_label, item.words, left_out)
+
+
+def labels_of(label: str | None, words: Sequence[SaidWord], left_out: int = 0) -> Labels:
+    """Give who says a turn and the words of it that are left.
+
+    Where some are left out, or the service names nobody for the whole, it is who says most of the rest.
+    """
+    of_words = tuple(speaker_of(word.speaker) for word in words[left_out:])
+    said = None if label is None or left_out else speaker_of(label)
+    if said is None and (label is None or left_out):
+        said = main_speaker(of_words) or speaker_of(label)
+    return Labels(said, of_words)
 
 
 def speaker_of(label: str | None) -> str | None:

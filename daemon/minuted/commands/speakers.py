@@ -1,0 +1,75 @@
+"""`minuted speakers`: who speaks in a meeting, and names for their labels."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from minuted import status
+from minuted.config import Settings
+from minuted.control import ask
+from minuted.messages import MalformedMessageError
+
+DONE_S_MAX: Final = 60.0
+"""How long the turns so far may take to be revised: thousands are done in seconds."""
+LOOK_S: Final = 0.05
+
+
+class NotDoneError(OSError):
+    """It could not be done; the text says what holds now."""
+
+
+def run(settings: Settings, names: Mapping[str, str], meeting: str, *, as_json: bool) -> str:
+    """Give names where there are any; give the list of the meeting's speakers. Raises NotDoneError."""
+    told = _named(settings, names, meeting) if names else _ask(settings, "speakers", meeting=meeting)
+    if as_json:
+        kept = {key: told[key] for key in ("meeting", "started_at_ms", "speakers")}
+        return json.dumps(kept, ensure_ascii=False)
+    return table(told)
+
+
+def table(told: Mapping[str, Any]) -> str:
+    """Show the speakers of a meeting as aligned lines."""
+    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(told["started_at_ms"] / 1000))
+    head = f"meeting {told['meeting']}, begun {began}"
+    if not told["speakers"]:
+        return f"{head}: nobody has been told apart (session.speaker_labels says whether they are to be)"
+    rows = [("LABEL", "NAME", "TURNS", "SPOKEN")]
+    for each in told["speakers"]:
+        spoken = status.duration(round(each["seconds"]))
+        rows.append((each["label"], each["name"], str(each["turns"]), spoken))
+    return "\n".join([head, *aligned(rows)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return [f"  {line}".rstrip() for line in lines]
+
+
+def _named(settings: Settings, names: Mapping[str, str], meeting: str) -> dict[str, Any]:
+    """Name, and wait until every turn so far has the names."""
+    asked = _ask(settings, "name-speakers", names=dict(names), meeting=meeting)
+    until_s = time.monotonic() + DONE_S_MAX
+    while True:
+        told = _ask(settings, "speakers", meeting=asked["meeting"])
+        now = {each["label"]: each["name"] for each in told["speakers"]}
+        if not told["left"] and all(now.get(label, "") == name for label, name in asked["names"].items()):
+            return told
+        if time.monotonic() > until_s:
+            raise NotDoneError(
+                f"not confirmed: {told['left']} revisions are still to be made; "
+                "`minuted speakers` shows the names"
+            )
+        time.sleep(LOOK_S)
+
+
+def _ask(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
+    if not status.has_socket(settings, "transcription"):
+        raise NotDoneError(status.absence(settings))
+    try:
+        return ask(settings, "transcription", op, **details)
+    except TimeoutError:
+        raise NotDoneError("transcription does not answer; `minuted speakers` shows what holds") from None
+    except (ValueError, MalformedMessageError) as error:
+        raise NotDoneError(str(error)) from None
