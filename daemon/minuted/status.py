@@ -15,6 +15,7 @@ _DETAILS: Final = (
     ("source", "{}"),
     ("level_dbfs", "{:.0f} dBFS"),
     ("model", "model {}"),
+    ("spent", "{}"),
     ("billed", "{} sessions at once, each billed"),
     ("meeting_title", "meeting “{}”"),
     ("backlog_s", "{:.1f} s behind"),

@@ -112,6 +112,15 @@ class TestCaptions:
         assert line.plain == "listening with tiny"
         assert self.live(captions) == ["listening"]
 
+    def test_the_day_s_limit_is_said_as_long_as_it_holds(self):
+        """Whoever looks at the captions wonders why there are none."""
+        captions = self.captions()
+        captions.hear(turn("it was"), 0)
+        captions.hear(session("limit", reason="the daily limit of $5.00 is reached"), 0)
+        assert self.live(captions) == ["the daily limit of $5.00 is reached"]
+        captions.hear(session("started", model="tiny"), 0)
+        assert self.live(captions) == ["listening"]
+
     def test_the_same_model_is_told_once(self):
         """Sessions come and go all day."""
         captions = self.captions()

@@ -24,6 +24,7 @@ from minuted.messages import FRAME_MS
 from minuted.session_notes import UNWATCHED, has_partials
 from minuted.transcription import by_hand
 from minuted.transcription.changing import Changing
+from minuted.transcription.cost import Meter
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
@@ -66,6 +67,7 @@ class Channel:
         sound: Sound,
         publisher: Publisher,
         meetings: Meetings,
+        meter: Meter,
         changing: Changing,
         revisions: Revisions,
         post: Callable[[Session, Event], None],
@@ -76,7 +78,7 @@ class Channel:
         self.frames = sound.frames
         self.intake = intake = sound.intake
         self.minutes = Minutes(settings, publisher, intake, meetings, among)
-        self.lanes = Lanes(settings, self.minutes, intake, changing, post)
+        self.lanes = Lanes(settings, self.minutes, intake, meter, changing, post)
         self._revisions = revisions
         self._without = "" if has_partials(settings.session) else UNWATCHED
         self._vigil = Vigil(settings, intake, self.minutes, self.lanes)
