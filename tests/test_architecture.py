@@ -81,8 +81,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "status": ("config", "control", "messages"),
     "summary": ("status",),
     "supervision": ("bus", "config", "control", "messages", "runtime", "status", "summary"),
-    "token_usage": (),
-    "usage": ("token_usage",),
+    "usage": (),
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),

@@ -10,7 +10,7 @@ import webvtt
 from minuted.commands.formats import render
 from minuted.commands.meetings import Minutes, meetings_of
 from minuted.messages import from_map
-from minuted.usage import FORMATS
+from minuted.usage.records import FORMATS
 from sinks.samples import NINE_THIRTY_MS, gap, turn
 
 RECORDS = [

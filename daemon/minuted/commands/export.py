@@ -13,7 +13,7 @@ from typing import Final
 from minuted.config import Settings
 from minuted.messages import Record
 from minuted.status import duration
-from minuted.usage import FORMATS
+from minuted.usage.records import FORMATS
 
 from . import formats
 from .meetings import Minutes, meetings_of

@@ -16,7 +16,7 @@ from minuted.config import ConfigError, Settings
 from minuted.messages import Record
 from minuted.runtime import logs
 from minuted.supervision import supervisor
-from minuted.usage import WRITTEN
+from minuted.usage.records import WRITTEN
 
 from . import check, terminal
 from .export import write_whole

@@ -29,7 +29,8 @@ from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
 from minuted.transcription.meetings import Meetings, Unheard
-from minuted.transcription.minutes import Among, Minutes
+from minuted.transcription.minutes import Minutes
+from minuted.transcription.order import Among
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.revisions import Revisions
 from minuted.transcription.session import Begun, Closed, Event, Opened, Session

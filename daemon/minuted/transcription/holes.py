@@ -4,6 +4,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from minuted.messages import FRAME_MS, Gap
+from minuted.transcription.meetings import Meeting
+
 LOST_FRAMES_MAX: Final = 1200
 """A loss that goes on is declared each minute."""
 LOST_QUIET_S: Final = 2.0
@@ -46,3 +49,18 @@ class Losses:
         is_long = self._lost[0].to_number - self._lost[0].from_number >= LOST_FRAMES_MAX
         is_over = len(self._lost) > 1 or now_s - self._lost_at_s >= LOST_QUIET_S
         return self._lost.popleft() if is_long or is_over else None
+
+
+def gap_of(hole: Hole, meeting: Meeting | None, wall_offset_ms: int, room: str, channel: str | None) -> Gap:
+    """Give a hole as a record of the meeting it lies in, or that ended before it."""
+    start_ms, end_ms = hole.from_number * FRAME_MS, hole.to_number * FRAME_MS
+    origin_ms = meeting.sound_ms if meeting else start_ms
+    return Gap(
+        room=room,
+        meeting_id=meeting.id if meeting else "",
+        meeting_started_at_ms=meeting.started_at_ms if meeting else start_ms + wall_offset_ms,
+        start_ms=start_ms - origin_ms,
+        end_ms=end_ms - origin_ms,
+        reason=hole.reason,
+        channel=channel,
+    )

@@ -9,9 +9,9 @@ import structlog
 
 from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
-from minuted.transcription.intake import Frames
+from minuted.transcription.intake import Frames, Intake
 from minuted.transcription.pace import BURST_MS, LEAD_MS_MAX, Pace
-from minuted.transcription.pauses import Level, is_loud, level_of, may_end_turn
+from minuted.transcription.pauses import Level, cut_near, is_loud, level_of, may_end_turn
 from minuted.transcription.reconnect import Failure, Verdict
 from minuted.transcription.session import QUEUED_MS_MAX, Session
 from minuted.transcription.turns import Turns
@@ -33,6 +33,9 @@ It tells of a turn in every pause of 100 ms, and at the latest each 3 s; not eve
 """
 SESSION_S_MAX: Final = 3 * 3600.0
 """How long the service lets a session be. A clock that is wrong makes nonsense of what it tells."""
+
+CUT_SEARCH_FRAMES: Final = 200
+"""After a long break the live session begins in a pause of the last 10 s."""
 
 log = structlog.get_logger(__name__)
 
@@ -187,14 +190,16 @@ class Lane:
         self._frames.close()
 
 
-def levels_of(frames: Frames, end: int) -> list[Level]:
-    """Give the levels of all frames up to `end`, and let go of the frames."""
+def cut_in_pause(intake: Intake, start: int) -> int:
+    """Give the frame in a pause of late, not before `start`, from which on a session may well begin."""
+    newest = intake.next_number
+    frames = intake.frames(max(start, newest - CUT_SEARCH_FRAMES))
     levels = []
-    while (frame := frames.peek()) and frame.number < end:
+    while (frame := frames.peek()) and frame.number < newest:
         levels.append(level_of(frame.number, frame.pcm))
         frames.advance()
     frames.close()
-    return levels
+    return max(start, cut_near(levels) if levels else newest)
 
 
 def log_loss(lane: Lane, failure: Failure, verdict: Verdict, wait_s: float) -> None:

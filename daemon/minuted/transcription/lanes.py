@@ -18,13 +18,15 @@ from minuted.transcription.changing import Changing
 from minuted.transcription.cost import Meter, is_spent
 from minuted.transcription.echo import differences
 from minuted.transcription.intake import Intake
-from minuted.transcription.lane import UNANSWERED, Lane, levels_of, log_loss
+from minuted.transcription.lane import UNANSWERED, Lane, cut_in_pause, log_loss
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
 from minuted.transcription.pace import BURST_MS, WAKE_BURST_MS
-from minuted.transcription.pauses import cut_near
 from minuted.transcription.reconnect import (
+    ALONE_S,
     BEHIND_PER_MINUTE_MAX,
+    BUSY_MAX,
+    LAST_WORD_S_MAX,
     SESSIONS_PER_MINUTE_MAX,
     Backoff,
     Failure,
@@ -35,18 +37,10 @@ from minuted.transcription.seam import may_come_again
 from minuted.transcription.session import Begun, Event, Session, parameters_of
 from minuted.transcription.turns import Turns
 
-CUT_SEARCH_FRAMES: Final = 200
-"""After a long break the live session begins in a pause of the last 10 s."""
 HANDOVER_LEAD_S: Final = 60.0
 """How long before a session expires the next one is opened."""
 HANDOVER_FORCED_S: Final = 3.0
 """How long before it expires it is taken over from even in the middle of a turn."""
-BUSY_MAX: Final = 2
-"""Refusals of a second session, after which there is one at a time."""
-ALONE_S: Final = 3600.0
-"""… for so long; then a second one is tried again."""
-LAST_WORD_S_MAX: Final = 5.0
-"""How long the next session waits for room while the last one thinks again who spoke: it took 1.6 s."""
 UNREADABLE: Final = "malformed Turn"
 UNANSWERED_MAX: Final = 2
 """Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
@@ -339,9 +333,7 @@ class Lanes:
 
     def _split(self, start: int) -> Range:
         """Cut the live range in a pause of late, behind `start`; give what is live from now on."""
-        newest = self._intake.next_number
-        levels = levels_of(self._intake.frames(max(start, newest - CUT_SEARCH_FRAMES)), newest)
-        cut = max(start, cut_near(levels) if levels else newest)
+        cut = cut_in_pause(self._intake, start)
         log.warning("catching_up_behind", behind_s=(cut - start) * FRAME_MS / 1000)
         return self._minutes.split(cut)
 

@@ -2,8 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -12,16 +12,16 @@ from assemblyai.streaming.v3 import SilenceEvent, TurnEvent
 
 from minuted import messages
 from minuted.config import MICROPHONE, Settings
-from minuted.messages import FRAME_MS, Gap
+from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.transcription.clock import Stretch
-from minuted.transcription.holes import Hole, Losses
+from minuted.transcription.holes import Hole, Losses, gap_of
 from minuted.transcription.idle import Idle
 from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.meetings import Meeting, Meetings, Unheard
-from minuted.transcription.order import HOLD_S_MAX, HOLD_UNPACED_S_MAX, Order
+from minuted.transcription.order import HOLD_S_MAX, HOLD_UNPACED_S_MAX, Among
 from minuted.transcription.pauses import mark_after, sound_end_ms, sound_start_ms
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.remarks import Remarks
@@ -39,16 +39,6 @@ TOGETHER: Final = "recordings"
 """The source of a meeting of recordings that are played together."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Among:
-    """A channel's place among several."""
-
-    name: str
-    order: Order[Callable[[], None]]
-    unheard: Callable[[], list[Unheard]]
-    """What the others have not heard yet."""
 
 
 class Minutes:
@@ -307,20 +297,10 @@ class Minutes:
 
     def _declare(self, hole: Hole, next_number: int | None = None) -> None:
         """Record a stretch of which there will be no words; sound from `next_number` on is taken in anew."""
-        start_ms, end_ms = hole.from_number * FRAME_MS, hole.to_number * FRAME_MS
-        meeting = self._meetings.before(start_ms)
+        start_ms = hole.from_number * FRAME_MS
         wall_offset_ms = self._intake.stretches.at(start_ms).wall_offset_ms
-        origin_ms = meeting.sound_ms if meeting else start_ms
-        gap = Gap(
-            room=self._room,
-            meeting_id=meeting.id if meeting else "",
-            meeting_started_at_ms=meeting.started_at_ms if meeting else start_ms + wall_offset_ms,
-            start_ms=start_ms - origin_ms,
-            end_ms=end_ms - origin_ms,
-            reason=hole.reason,
-            channel=self.channel,
-        )
-        log.error("gap", reason=hole.reason, duration_s=(end_ms - start_ms) / 1000)
+        gap = gap_of(hole, self._meetings.before(start_ms), wall_offset_ms, self._room, self.channel)
+        log.error("gap", reason=hole.reason, duration_s=(gap.end_ms - gap.start_ms) / 1000)
         self._publisher.record(gap, self._state(next_number))
         self.counts["gaps"] += 1
 

@@ -21,6 +21,12 @@ HEALTHY_S: Final = 60.0
 """A session that lasted this long ends the series of failures."""
 SESSIONS_PER_MINUTE_MAX: Final = 5
 """New sessions while failing; the free plan's limit, and a storm helps nobody."""
+BUSY_MAX: Final = 2
+"""Refusals of a second session, after which there is one at a time."""
+ALONE_S: Final = 3600.0
+"""… for so long; then a second one is tried again."""
+LAST_WORD_S_MAX: Final = 5.0
+"""How long the next session waits for room while the last one thinks again who spoke: it took 1.6 s."""
 BEHIND_PER_MINUTE_MAX: Final = 2
 """Of them for what was missed: live goes first."""
 

@@ -18,8 +18,7 @@ from minuted.transcription.changing import Changing
 from minuted.transcription.channel import Channel, Sound
 from minuted.transcription.cost import Meter
 from minuted.transcription.meetings import Meetings, Unheard
-from minuted.transcription.minutes import Among
-from minuted.transcription.order import Order
+from minuted.transcription.order import Among, Order
 from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.retention import Retention

@@ -2,19 +2,16 @@
 
 import argparse
 import re
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from .token_usage import add_tokens
+from .records import FORMATS, WRITTEN, add_records, add_speakers
+from .settings import add_configure
+from .tokens import add_tokens
 
 _STATUSES: Final = "exit status: 0 done, 1 failed while running, 2 wrong usage, 78 bad configuration"
 PAUSE_S_MAX: Final = 7 * 86400.0
 """Who wants more than a week of a pause wants one without an end."""
-FORMATS: Final = ("srt", "vtt", "txt", "md", "json")
-WRITTEN: Final = ("srt", "vtt", "txt", "json")
-"""What is written beside recordings unless told otherwise."""
 _PLACES: Final = "the configuration; unless given ./minuted.toml, else /etc/minuted/minuted.toml"
 
 
@@ -198,7 +195,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         default=Path(),
         help="the client's file, or a folder for it; unless given NAME.key.json here",
     )
-    _add_configure(add)
+    add_configure(add)
     meeting = add(
         "meeting",
         "begin or end a meeting by hand",
@@ -217,219 +214,10 @@ def parser(version: str) -> argparse.ArgumentParser:
         help="status, unless given",
     )
     meeting.add_argument("--title", metavar="TITLE", help="what the meeting is called, up to 200 characters")
-    _add_records(add)
+    add_records(add)
     add_tokens(add)
-    _add_speakers(add)
+    add_speakers(add)
     return top
-
-
-_LIVE: Final = (
-    # Settings that may change while a session is open; which of them do, the session's model decides.
-    ("min_turn_silence", int, "MS", "silence after which a finished sentence ends the turn, 50 to 10000"),
-    ("max_turn_silence", int, "MS", "silence that ends any turn, 50 to 10000"),
-    ("prompt", str, "TEXT", "instruction or context, up to 1,750 characters"),
-    ("agent_context", str, "TEXT", "what a voice agent last said, up to 1,750 characters"),
-    ("mode", str, "MODE", "min_latency, balanced or max_accuracy"),
-    ("vad_threshold", float, "0..1", "sound below it counts as silence"),
-    ("interruption_delay", int, "MS", "time before the first partial, 0 to 1000"),
-    ("continuous_partials", bool, "", "partials at a steady pace"),
-    ("end_of_turn_confidence_threshold", float, "0..1", "Universal-Streaming models only"),
-    ("format_turns", bool, "", "Universal-Streaming models only"),
-    ("filter_profanity", bool, "", "replace profanity by asterisks"),
-    ("turn_left_pad_ms", int, "MS", "as the SDK has it"),
-    ("session_heartbeat", bool, "", "a sign of life every 5 s"),
-    ("acknowledge_silence", bool, "", "have silence confirmed"),
-)
-_FIXED: Final = (
-    # Known, so that the refusal can say where they belong.
-    *("speech_model", "language_detection", "domain", "inactivity_timeout", "webhook_url"),
-    *("webhook_auth_header_name", "webhook_auth_header_value", "speaker_labels", "max_speakers"),
-    *("speaker_labels_revision_interval_ms", "voice_focus", "voice_focus_threshold"),
-    *("include_partial_turns", "redact_pii", "redact_pii_policies", "redact_pii_sub"),
-    "customer_support_audio_capture",
-)
-
-
-class _Setting(argparse.Action):
-    """Collects settings in a namespace of their own: `settings`."""
-
-    def __init__(self, *args: Any, settles: Any = None, adds: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._settles = settles
-        self._adds = adds
-
-    def __call__(self, _: Any, namespace: Any, values: Any, _option: str | None = None) -> None:
-        value = self._settles if self._settles is not None else values
-        own = dict(vars(namespace.settings))
-        own[self.dest] = [*own.get(self.dest, []), value] if self._adds else value
-        namespace.settings = argparse.Namespace(**own)
-
-
-def _add_configure(add: Callable[..., argparse.ArgumentParser]) -> None:
-    added = add(
-        "configure",
-        "change settings of the open session, or see them",
-        "What is given is changed as a whole, or refused as a whole with the reason: each model takes "
-        "changes of its own settings. It holds for every later session, through reconnects and restarts, "
-        "until --reset. Without options it shows what is in force.",
-        "minuted configure --max-turn-silence 2000 --keyterm metformin --keyterm Siobhan",
-        "minuted configure --profile interview --until-restart",
-        "minuted configure --clear keyterms_prompt",
-        "minuted configure --reset",
-    )
-    added.set_defaults(settings=argparse.Namespace())
-    for name, kind, metavar, meaning in _LIVE:
-        flag = name.replace("_", "-")
-        if kind is bool:
-            for sign, settles in (("", True), ("no-", False)):
-                about = meaning if settles else argparse.SUPPRESS
-                added.add_argument(
-                    f"--{sign}{flag}", dest=name, nargs=0, action=_Setting, settles=settles, help=about
-                )
-        else:
-            added.add_argument(
-                f"--{flag}", dest=name, type=kind, metavar=metavar, action=_Setting, help=meaning
-            )
-    terms = (
-        "a name or term to listen for, up to 50 characters; up to 100 of them, in the place of those before"
-    )
-    added.add_argument(
-        "--keyterm", dest="keyterms_prompt", metavar="TERM", action=_Setting, adds=True, help=terms
-    )
-    added.add_argument("--keyterms-file", metavar="FILE", type=Path, help="take them from a file, one a line")
-    added.add_argument(
-        "--language-code",
-        dest="language_codes",
-        metavar="CODE",
-        action=_Setting,
-        adds=True,
-        help="a language to expect, the likeliest first; up to 10 of them",
-    )
-    for name in _FIXED:
-        flag = name.replace("_", "-")
-        added.add_argument(
-            f"--{flag}", dest=name, nargs="?", const=True, action=_Setting, help=argparse.SUPPRESS
-        )
-    added.add_argument(
-        "--clear",
-        metavar="SETTING",
-        action="append",
-        default=[],
-        help="empty a list or text, as keyterms_prompt",
-    )
-    added.add_argument("--profile", metavar="NAME", help="switch to [profiles.NAME]; none: back to [session]")
-    added.add_argument(
-        "--reset", metavar="SETTING", nargs="*", help="take back all changes, or those of these settings"
-    )
-    added.add_argument(
-        "--until-restart", action="store_true", help="forget it when minuted is started the next time"
-    )
-
-
-def _add_records(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Describe the commands that read the journal."""
-    replay = add(
-        "replay",
-        "print records again",
-        "Finals, revisions and gaps by their numbers, one JSON object a line, as the file log has them; from "
-        "the running daemon, or from what it has left. Exit status 1 when some of those asked for are gone.",
-        "minuted replay --from-seq 120 --to-seq 180",
-        "minuted replay --follow | jq -r .text",
-    )
-    replay.add_argument(
-        "--from-seq", metavar="N", type=_number, help="begin with this one; unless given the first"
-    )
-    replay.add_argument(
-        "--to-seq", metavar="M", type=_number, help="end with this one; unless given the last"
-    )
-    replay.add_argument("--follow", action="store_true", help="go on with those to come, until Ctrl-C")
-    form = replay.add_mutually_exclusive_group()
-    form.add_argument(
-        "--json", action="store_true", help="one JSON object a line; so it is unless told otherwise"
-    )
-    form.add_argument("--msgpack", action="store_true", help="msgpack maps, one after the other")
-    export = add(
-        "export",
-        "write a meeting as a text",
-        "From the journal, whether the daemon runs or not: in the order in which it was said, turns "
-        "that came late in their places, as last revised, gaps noted. The last meeting unless told which.",
-        "minuted export --list",
-        "minuted export --format srt --output meeting.srt",
-        "minuted export --from 2026-11-22T09:30 --to 2026-11-22T12:00 --format md",
-    )
-    which = export.add_mutually_exclusive_group()
-    which.add_argument("--meeting", metavar="ID", help="this one; the beginning of its name will do")
-    which.add_argument("--last", action="store_true", help="the last one; so it is unless told otherwise")
-    which.add_argument(
-        "--list", action="store_true", help="list the meetings instead: name, start, length, turns"
-    )
-    for option, what in (("--from", "after"), ("--to", "before")):
-        export.add_argument(
-            option,
-            metavar="TIME",
-            dest=f"{option[2:]}_time",
-            type=moment,
-            help=f"only what was said {what} it: 2026-11-22T09:30, or 09:30 of today",
-        )
-    export.add_argument(
-        "--format",
-        choices=FORMATS,
-        help="subtitles (srt, vtt), minutes to read (txt, md) or all there is (json); unless given "
-        "as the output's name ends, else txt",
-    )
-    export.add_argument(
-        "--output",
-        metavar="FILE",
-        type=Path,
-        default=Path("-"),
-        help="unless given, or -, the standard output",
-    )
-
-
-def moment(text: str) -> datetime:
-    """Read a time of today, or a day and time; local unless it says otherwise."""
-    if ":" in text and "-" not in text.partition("+")[0]:
-        text = f"{datetime.now().astimezone():%Y-%m-%d}T{text}"
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: give 2026-11-22T09:30, or 09:30 for today"
-        ) from None
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 1 << 53:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of a record: they are 1, 2, 3 …")
-    return int(text)
-
-
-def _add_speakers(add: Callable[..., argparse.ArgumentParser]) -> None:
-    speakers = add(
-        "speakers",
-        "see who speaks, and give them names",
-        "Labels, names, turns and time spoken of the running meeting. LABEL=NAME goes into every turn so "
-        "far, as a revision, and into all that follow; LABEL= takes a name away. Labels of different "
-        "sessions stand for different people until they are given the same name.",
-        "minuted speakers",
-        "minuted speakers A=chair B=Anna",
-        "minuted speakers A2=Anna --meeting 3f0c2d9e41b7a685",
-    )
-    speakers.add_argument(
-        "names", metavar="LABEL=NAME", nargs="*", type=label_and_name, help="a label and its name"
-    )
-    speakers.add_argument(
-        "--meeting", metavar="ID", default="", help="another meeting: a turn's meeting_id, or how it begins"
-    )
-    speakers.add_argument("--json", action="store_true", help="as one JSON object")
-
-
-def label_and_name(text: str) -> tuple[str, str]:
-    """Read `A=Anna` or `A=`."""
-    label, equals, name = text.partition("=")
-    if not label.strip() or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is no LABEL=NAME, as in A=Anna")
-    return label.strip(), name.strip()
 
 
 def duration_s(text: str) -> float:
