@@ -139,3 +139,12 @@ def test_what_a_session_goes_without_is_shown() -> None:
 
     assert details(told) == "without partials, warning: asked for speaker_labels = true"
     assert details({"state": "live", "without": "", "warning": ""}) == ""
+
+
+def test_each_channel_has_a_line_below_the_transcription(settings):
+    """Which side of a call is not heard must be seen at a glance."""
+    channels = {"table": {"state": "live", "finals": 3}, "far": {"state": "retrying", "reason": "no route"}}
+    stages = {"transcription": row(state="retrying", channels=channels, billed=2, reason="no route")}
+    lines = table({"state": "running", "room": "attic", "stages": stages}, 61_000).splitlines()
+    assert "2 sessions at once, each billed" in lines[2]
+    assert [line.split() for line in lines[3:]] == [["table", "live"], ["far", "retrying", "no", "route"]]

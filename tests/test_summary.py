@@ -188,6 +188,15 @@ def call(table, far):
             {f"{UNPLUGGED} far": AT_TWO},
             f"table: recording, far: no microphone (unplugged since {CLOCK}), live, 3 sinks",
         ),
+        (
+            {
+                **call("hearing", "stopped"),
+                "capture/table": {"state": "hearing", "source": "a.wav"},
+                "capture/far": {"state": "stopped", "exit_status": 0},
+            },
+            {},
+            "table: playing a.wav, far: played to its end, live, 3 sinks",
+        ),
     ],
 )
 def test_several_sources_are_told_of_together_or_apart(stages, since_ms, text):

@@ -106,6 +106,8 @@ def _sound_of(name: str, capture: Mapping[str, Any], since_ms: Mapping[str, int]
     if state == PAUSED:
         until_ms = capture.get("paused_until_ms")
         return f"paused until {_clock(until_ms)}" if until_ms else "paused"
+    if state == "stopped" and capture.get("exit_status") == 0:  # others play on
+        return "played to its end"
     if state == "disk-full":
         return f"not recording ({reason})"
     if _is_down(capture):

@@ -418,7 +418,9 @@ def _add_speakers(add: Callable[..., argparse.ArgumentParser]) -> None:
     speakers.add_argument(
         "names", metavar="LABEL=NAME", nargs="*", type=label_and_name, help="a label and its name"
     )
-    speakers.add_argument("--meeting", metavar="ID", default="", help="another meeting: a turn's meeting_id")
+    speakers.add_argument(
+        "--meeting", metavar="ID", default="", help="another meeting: a turn's meeting_id, or how it begins"
+    )
     speakers.add_argument("--json", action="store_true", help="as one JSON object")
 
 

@@ -18,6 +18,7 @@ from minuted.transcription.transcriber import Transcriber
 from simulator.coded import Recording
 
 WAIT_S_MAX = 60.0
+ALL = slice(None)
 FIRST = 1_000_000
 FIRST_MS = FIRST * 50 + 7
 """Epoch milliseconds of every source's first frame."""
@@ -83,10 +84,13 @@ class Call:
         assert ready.wait(WAIT_S_MAX)
         self.wait_for(lambda: self.messages)
 
-    def play(self, recordings: Mapping[str, Recording], *, in_real_time: bool = False) -> None:
-        """Have all sources heard side by side, from the same moment on."""
+    def play(
+        self, recordings: Mapping[str, Recording], part: slice = ALL, *, in_real_time: bool = False
+    ) -> None:
+        """Have all sources heard side by side, from the same moment on: all of them, or a part."""
         began_s = time.monotonic()
-        for place, frames in enumerate(zip_longest(*(each.frames() for each in recordings.values()))):
+        cut = (list(each.frames())[part] for each in recordings.values())
+        for place, frames in enumerate(zip_longest(*cut)):
             if in_real_time:
                 due_s = began_s + place * 0.05
                 self.wait_for(lambda due_s=due_s: time.monotonic() >= due_s)

@@ -11,6 +11,7 @@ from minuted.journal.audio import segment_numbers
 from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
 from minuted.messages import Turn, from_map
+from minuted.transcription import minutes
 from simulator import Fault, Service
 from simulator.coded import Recording, compose
 from transcription.call import FIRST_MS, Call
@@ -92,6 +93,29 @@ def test_in_real_time_a_final_waits_for_what_the_other_side_began_before_it(make
     assert errors_ms(call, question, thrown_in) == {0}
 
 
+def test_a_final_that_waits_has_moved_no_mark_and_is_heard_again_by_a_successor(
+    make_call: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The silence after it is confirmed meanwhile; were it believed, a kill would lose the word before it."""
+    monkeypatch.setattr(minutes, "HOLD_S_MAX", 600.0)
+    speech = compose(1, words=(8, 8), word_ms=(600, 600))
+    thrown_in = compose(1, words=(1, 1), lead_in_ms=900, tail_ms=6000, first_number=200)
+    sides, cut = {"table": thrown_in, "far": speech}, 80
+    with Service() as service:
+        call = make_call(service)
+        table = call.transcriber._channels[0]
+        call.play(sides, slice(cut), in_real_time=True)
+        call.wait_for(lambda: table.minutes.holds)
+        assert table.minutes.marks.live.start * 50 + 7 - FIRST_MS <= thrown_in.words[0].start_ms
+        assert call.finals == []
+        call = make_call(service)
+        call.play(sides, slice(cut, None))
+        call.end()
+    assert (call.words("table"), call.words("far")) == (texts(thrown_in), texts(speech))
+    assert errors_ms(call, speech, thrown_in) == {0}
+    assert [turn.channel for turn in call.finals] == ["far", "table"]
+
+
 @pytest.mark.parametrize("fault", ["reset", "drop"])
 def test_after_a_break_of_one_session_or_the_other_every_word_is_heard_once(
     make_call: Callable, fault: str
@@ -105,7 +129,10 @@ def test_after_a_break_of_one_session_or_the_other_every_word_is_heard_once(
 
 def test_an_outage_is_caught_up_with_on_both_channels(make_call: Callable) -> None:
     """Behind the live sessions, each in a session of its own."""
-    missed = {"table": compose(3, first_number=50, seed=5), "far": compose(3, first_number=250, seed=6)}
+    missed = {
+        "table": compose(1, first_number=50, seed=5, tail_ms=500),
+        "far": compose(1, first_number=250, seed=6, tail_ms=500),
+    }
     with Service(heartbeat_s=0.2) as service:
         call = make_call(service, f"live_first_s = 1\n{TWO}")
         call.play({"table": TABLE, "far": FAR})
@@ -113,7 +140,6 @@ def test_an_outage_is_caught_up_with_on_both_channels(make_call: Callable) -> No
         service.stop()
         call.play(missed, in_real_time=True)
         service.start()
-        call.wait_for(lambda: call.transcriber.status()["sessions"] == 4)
         call.end()
     for channel, first in (("table", TABLE), ("far", FAR)):
         assert sorted(call.words(channel)) == sorted([*texts(first), *texts(missed[channel])])
@@ -130,6 +156,22 @@ def test_a_channel_whose_session_is_down_holds_no_other_up(make_call: Callable) 
         call.play({"far": FAR})
         call.end()
     assert call.words("far") == texts(FAR)
+
+
+def test_what_one_side_said_first_is_in_the_meeting_though_the_other_is_heard_first(
+    make_call: Callable,
+) -> None:
+    """A meeting begins with what may still turn out to be its first word."""
+    first, later = compose(3), compose(1, first_number=200, lead_in_ms=14_000)
+    with Service() as service:
+        service.stop()
+        call = make_call(service)
+        call.play({"table": later, "far": first})
+        service.start()
+        call.end()
+    assert (call.words("table"), call.words("far")) == (texts(later), texts(first))
+    assert errors_ms(call, first, later) == {0}
+    assert len({turn.meeting_id for turn in call.finals}) == 1
 
 
 def test_a_process_that_is_replaced_leaves_nothing_unheard_and_nothing_is_heard_twice(

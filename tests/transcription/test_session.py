@@ -231,7 +231,7 @@ def test_nothing_is_posted_after_the_end(hear: Callable[..., Heard]) -> None:
         heard = hear(service)
         heard.next("Begin")
         heard.session.abandon()
-        service.wait_until(lambda: service.sessions[0].ended_at_s)
+        service.wait_until(lambda: service.sessions and service.sessions[0].ended_at_s)
     assert heard.events.empty() or isinstance(heard.events.get(), Opened)
 
 

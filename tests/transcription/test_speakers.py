@@ -177,8 +177,10 @@ def test_the_latest_meeting_is_the_one_that_runs() -> None:
 
     assert speakers.find("").id == "m2"
     assert speakers.find("m1").id == "m1"
-    with pytest.raises(ValueError, match="no meeting m7 is known any more; the latest: m1, m2"):
+    with pytest.raises(ValueError, match="no meeting is known any more as m7; there are: m1, m2"):
         speakers.find("m7")
+    with pytest.raises(ValueError, match="several meetings begin with m; there are: m1, m2"):
+        speakers.find("m")
     with pytest.raises(ValueError, match="no meeting yet"):
         Speakers().find("")
 

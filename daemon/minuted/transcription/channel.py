@@ -77,8 +77,7 @@ class Channel:
         self.frames = sound.frames
         self.intake = intake = sound.intake
         self.minutes = Minutes(settings, publisher, intake, meetings, among)
-        reached_s = among.reached_s if among else None
-        self.lanes = Lanes(settings, self.minutes, intake, meter, changing, post, reached_s)
+        self.lanes = Lanes(settings, self.minutes, intake, meter, changing, post)
         self._revisions = revisions
         self._without = "" if has_partials(settings.session) else UNWATCHED
         self.rests = False
@@ -120,13 +119,14 @@ class Channel:
     def unheard(self) -> list[Unheard]:
         """Give the sound that may still have words in it, though others may be ahead of it."""
         live, newest = self.lanes.live, self.intake.next_number
-        parts = [
-            Unheard(part.start * FRAME_MS, (newest if part.end is None else part.end) * FRAME_MS)
-            for part in self.minutes.marks.ranges
-            if not part.is_live or live is None or live.turns is None
-        ]
-        if live and live.turn_is_open and live.open_from_ms is not None:
-            parts.append(Unheard(live.open_from_ms, newest * FRAME_MS))
+        parts = []
+        for part in self.minutes.marks.ranges:
+            start_ms, end = part.start * FRAME_MS, newest if part.end is None else part.end
+            if part.is_live and live and live.turns:
+                if not live.turn_is_open:
+                    continue
+                start_ms = live.open_from_ms or start_ms
+            parts.append(Unheard(start_ms, end * FRAME_MS))
         return [part for part in parts if part.start_ms < part.end_ms]
 
     @property

@@ -70,9 +70,7 @@ class Lanes:
         meter: Meter,
         changing: Changing,
         post: Callable[[Session, Event], None],
-        reached_s: deque[float] | None = None,
     ) -> None:
-        """`reached_s`: when sessions failed, other channels' among them: an account has one limit."""
         self.state: State = "idle"
         self.failure = ""
         self.reconnects = self.handovers = 0
@@ -87,7 +85,7 @@ class Lanes:
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
         """Opened ahead, to take over before the live session expires."""
-        reached_s = deque(maxlen=SESSIONS_PER_MINUTE_MAX) if reached_s is None else reached_s
+        reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
         self._backoff, self._backoff_behind = Backoff(reached_s), Backoff(reached_s, BEHIND_PER_MINUTE_MAX)
         self._keeps_heartbeats = False
         self._unanswered = 0

@@ -48,8 +48,6 @@ class Among:
     order: Order[Callable[[], None]]
     unheard: Callable[[], list[Unheard]]
     """What the others have not heard yet."""
-    reached_s: deque[float]
-    """When sessions of theirs failed."""
 
 
 class Minutes:

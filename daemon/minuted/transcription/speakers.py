@@ -154,14 +154,17 @@ class Speakers:
         return self._with(replace(meeting, names=kept))
 
     def find(self, meeting_id: str) -> Meeting:
-        """Give a meeting, the latest for "". Raises ValueError."""
+        """Give a meeting by how its id begins; the latest for "". Raises ValueError."""
         if not self.meetings:
             raise ValueError("there has been no meeting yet")
-        meeting = self.get(meeting_id) if meeting_id else self.meetings[-1]
-        if meeting is None:
-            known = ", ".join(each.id for each in self.meetings[-3:])
-            raise ValueError(f"no meeting {meeting_id} is known any more; the latest: {known}")
-        return meeting
+        if not meeting_id:
+            return self.meetings[-1]
+        found = [meeting for meeting in self.meetings if meeting.id.startswith(meeting_id)]
+        if len(found) != 1:
+            known = ", ".join(each.id for each in (found or self.meetings)[-3:])
+            why = "several meetings begin with" if found else "no meeting is known any more as"
+            raise ValueError(f"{why} {meeting_id}; there are: {known}")
+        return found[0]
 
     def _with(self, meeting: Meeting) -> "Speakers":
         if meeting in self.meetings:

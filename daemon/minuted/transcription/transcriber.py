@@ -3,7 +3,6 @@
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -23,7 +22,6 @@ from minuted.transcription.minutes import Among
 from minuted.transcription.order import Order
 from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
-from minuted.transcription.reconnect import SESSIONS_PER_MINUTE_MAX
 from minuted.transcription.retention import Retention
 from minuted.transcription.revisions import Revisions
 from minuted.transcription.session import Event, Session
@@ -53,7 +51,6 @@ class Transcriber:
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
         self._meetings = Meetings(publisher.journal.state("meetings"), publisher.journal.state("cuts"))
         self._order: Order[Callable[[], None]] = Order()
-        self._reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
         self._meter = Meter(settings, publisher.journal)
         self.revisions = revisions = Revisions(publisher)
         self._channels = [
@@ -88,7 +85,7 @@ class Transcriber:
             others = (channel for channel in self._channels if channel.name != sound.name)
             return [part for channel in others for part in channel.unheard]
 
-        return Among(sound.name, self._order, unheard, self._reached_s)
+        return Among(sound.name, self._order, unheard)
 
     # What other threads may call.
 
