@@ -1,5 +1,6 @@
 """When the session may go and from where it comes back, by frames and likelihoods alone."""
 
+import math
 import random
 
 import pytest
@@ -100,6 +101,19 @@ def test_the_mark_waits_where_it_may_be_speech() -> None:
     quiet(idle, DOUBT_FRAMES_MAX)
     assert idle.is_sure
     assert idle.looked_before - idle.pass_before == PRE_ROLL_FRAMES + NOTICE_FRAMES
+
+
+def test_a_session_that_is_closed_leaves_what_may_be_the_begin_of_a_word_to_the_next() -> None:
+    """Speech is noticed half a second late; what was said until then belongs to the session it opens."""
+    idle = awake()
+    assert idle.hold_before == math.inf  # nobody listens here: the service alone knows
+    idle.is_listening = True
+    quiet(idle, 10)
+    assert idle.hold_before == FIRST
+    quiet(idle, 100)
+    assert idle.hold_before == idle.pass_before == FIRST + 110 - PRE_ROLL_FRAMES - NOTICE_FRAMES
+    idle.speak()
+    assert idle.hold_before == idle.looked_before
 
 
 def test_what_nobody_looked_at_and_what_was_speech_is_not_to_be_passed() -> None:

@@ -3,6 +3,7 @@
 Time is counted in frames that a detector has looked at: what nobody looked at was not silent.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -43,6 +44,8 @@ class Idle:
         self.vain: int = known.get("vain", 0)
         """How often it was opened in vain of late: no words came."""
         self.wakes = 0
+        self.is_listening = False
+        """The detector looks at what comes; else the service is known to hear speech in it."""
         self.looked_from = 0
         """Every frame from here up to `looked_before` was looked at, and is not speech."""
         self.looked_before = 0
@@ -70,6 +73,14 @@ class Idle:
         """The frame up to which sound need not be heard, if nobody speaks: no word began before it."""
         quiet_before = self._doubt if self._doubt >= 0 else self.looked_before
         return quiet_before - PRE_ROLL_FRAMES - NOTICE_FRAMES
+
+    @property
+    def hold_before(self) -> float:
+        """The frame up to which a mark may move while a session is open, if nothing says that it may more.
+
+        Speech may be beginning, and the session be closed before anybody knows.
+        """
+        return max(self.pass_before, self.looked_from) if self.is_listening else math.inf
 
     @property
     def is_sure(self) -> bool:

@@ -210,7 +210,8 @@ class Minutes:
     def _move(self, lane: Lane, safe_ms: int) -> None:
         if not lane.is_muted and not self.holds:
             self._unsure.pop(lane.range_id, None)
-            self.marks.move(lane.range_id, min(safe_ms // FRAME_MS, lane.sent_before))
+            hold = self.idle.hold_before if lane.is_live else lane.sent_before
+            self.marks.move(lane.range_id, int(min(safe_ms // FRAME_MS, lane.sent_before, hold)))
 
     def hear_end(self, lane: Lane) -> None:
         """A session ended in order: all it was sent has been heard."""
@@ -218,7 +219,10 @@ class Minutes:
             return
         self.settle()
         had_all = lane.is_live and lane.sent_before >= self._intake.sound_before
-        self.marks.move(lane.range_id, self._intake.next_number if had_all else lane.sent_before, ())
+        if lane.is_live and self.idle.phase == "closing":
+            self.marks.move(lane.range_id, int(min(lane.sent_before, self.idle.hold_before)))
+        else:
+            self.marks.move(lane.range_id, self._intake.next_number if had_all else lane.sent_before, ())
         if lane.has_sent_all:
             self.marks.finish(lane.range_id)
         self.keep(always=True)

@@ -66,6 +66,7 @@ class Vigil:
         unheard, live = self._minutes.marks.live, self._lanes.live
         if not self._is_on or unheard is None or not self._intake.is_paced:
             self._idle.wake()
+            self._idle.is_listening = False
         else:
             self._settle(live, now_s)
             self._listen(unheard.start, live, now_s)
@@ -128,6 +129,7 @@ class Vigil:
         if self._frames is None:
             self._begin_at(start if idle.phase == "idle" else newest)
             self._frames = self._intake.frames(idle.looked_before)
+            idle.is_listening = True
         self._speech = self._speech or Speech()
         for _ in range(FRAMES_MAX):
             frame = self._frames.peek()
@@ -142,7 +144,7 @@ class Vigil:
     def _begin_at(self, number: int) -> None:
         if self._frames:
             self._frames.close()
-            self._frames = None
+            self._frames, self._idle.is_listening = None, False
         if self._speech:
             self._speech.reset()
         self._idle.begin_at(number)
