@@ -14,10 +14,10 @@ from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
 from minuted.runtime import pulse
 from minuted.transcription import by_hand
+from minuted.transcription.among import Among
 from minuted.transcription.changing import Changing
 from minuted.transcription.channel import Channel, Sound
 from minuted.transcription.meetings import Meetings, Unheard
-from minuted.transcription.minutes import Among
 from minuted.transcription.order import Order
 from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
