@@ -7,7 +7,7 @@ readonly CONFIG=/etc/minuted/minuted.toml
 readonly LIBRARY=/usr/local/lib
 readonly DOCUMENTS=/usr/local/share/doc/minuted
 readonly PACKAGES="python3 python3-venv libportaudio2 libasound2-plugins"
-readonly UNITS="minuted minuted-capture minuted-capture@ minuted-transcription minuted-engine minuted-sink@ minuted-sink-network@"
+readonly UNITS="minuted minuted-capture minuted-capture@ minuted-transcription minuted-engine minuted-sink@ minuted-sink-network@ minuted-token-server"
 
 usage() {
   cat <<'END'

@@ -14,7 +14,7 @@ import structlog
 import zmq
 from hypothesis import settings as hypothesis_settings
 
-from minuted.config import KEY_NAME, SERVICE_NAME, Settings, parse
+from minuted.config import KEY_NAME, SERVICE_NAME, TOKEN_SECRET_NAME, Settings, parse
 
 MARK = "MINUTED_TESTS"
 """In the environment of every process these tests start, however deep: this run's process id."""
@@ -73,7 +73,7 @@ def raw() -> Iterator[Callable[[int], "zmq.Socket[bytes]"]]:
 @pytest.fixture
 def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nowhere to find a key: a clean environment and an empty working directory, which is given."""
-    for name in (KEY_NAME, SERVICE_NAME, "CREDENTIALS_DIRECTORY", "MINUTED_ENGINE_KEY"):
+    for name in (KEY_NAME, TOKEN_SECRET_NAME, SERVICE_NAME, "CREDENTIALS_DIRECTORY", "MINUTED_ENGINE_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -149,6 +149,7 @@ def test_every_variable_of_the_environment_is_in_the_readme() -> None:
         "MINUTED_SUPERVISOR_PID",
         "MINUTED_ENGINE_KEY",
         "MINUTED_KEY_FD",
+        "MINUTED_TOKEN_SECRET_FD",
         "MINUTED_SERVICE",
         "MINUTED_RUN",
         "MINUTED_ACCEPTED",

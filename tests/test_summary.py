@@ -39,6 +39,11 @@ def room(**changes):
         ),
         (room(transcription={"backlog_s": 45.0}), {}, "recording, catching up 40 s, 3 sinks"),
         (
+            room(transcription={"state": "idle", "idle_since_ms": AT_TWO}),
+            {},
+            f"recording, session closed (nobody speaks since {CLOCK}), 3 sinks",
+        ),
+        (
             room(capture={"state": "no-device"}, transcription={"state": "idle"}),
             {UNPLUGGED: AT_TWO},
             f"no microphone (unplugged since {CLOCK}), 3 sinks",

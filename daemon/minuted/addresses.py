@@ -56,6 +56,40 @@ def check_url(url: str, *, local: bool) -> None:
         raise ConfigError(f'engine.url: the local engine listens on "ws://127.0.0.1:PORT", not {shown!r}')
 
 
+def check_secret_url(key: str, url: str) -> None:
+    """Raise ConfigError for what is no address to send a secret to, not showing what may be one in it."""
+    shown = shown_url(url)
+    try:
+        parts = urlsplit(url)
+        is_address = parts.port != 0 and bool(parts.hostname)
+    except ValueError:
+        raise ConfigError(f"{key}: {shown!r} is no address") from None
+    if parts.scheme not in ("http", "https") or not is_address:
+        raise ConfigError(f"{key}: {shown!r} is not an https:// address")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(f"{key}: {shown!r} has a name or password in it; the secret goes elsewhere")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ConfigError(f"{key}: http:// would show the secret to the network; use https://")
+
+
+def check_listen(key: str, address: str, *, has_tls: bool) -> None:
+    """Raise ConfigError for what is no ADDRESS:PORT to listen on, or one that would show secrets."""
+    host, port = host_and_port(address)
+    if not (host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ConfigError(f"{key}: {address!r} is not ADDRESS:PORT")
+    if host not in LOOPBACK and not has_tls:
+        raise ConfigError(
+            f"{key}: {address} is open to the network, where secrets would be read: name a certificate and "
+            "private_key, or listen on 127.0.0.1 behind a web server that has them"
+        )
+
+
+def host_and_port(address: str) -> tuple[str, str]:
+    """Split ADDRESS:PORT; an IPv6 address stands in brackets."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), port
+
+
 def shown_url(url: str) -> str:
     """Give what of an address may be shown: no name, no password, no query."""
     scheme, slashes, rest = url.partition("//")

@@ -308,6 +308,13 @@ def _keys(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _token(arguments: argparse.Namespace) -> int:
+    from .commands import token
+
+    act = token.run if arguments.command == "token" else token.serve
+    return act(_settings(arguments), arguments)
+
+
 def _speakers(arguments: argparse.Namespace) -> int:
     from .commands import speakers
 
@@ -363,6 +370,8 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "resume": _resume,
     "dead-letters": _dead_letters,
     "keys": _keys,
+    "token": _token,
+    "token-server": _token,
     "speakers": _speakers,
     "replay": _replay,
     "export": _export,

@@ -8,26 +8,27 @@ known here, or has the wrong type, is a ConfigError with a line a person can act
 import inspect
 import os
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from dotenv import dotenv_values
-
 from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, check_tcp, check_url
+from minuted.credentials import HANDED_DOWN, KEY_NAME, TOKEN_SECRET_NAME, find, read
 from minuted.live_settings import Profile, profiles_of, read_terms, with_terms
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
 from minuted.runtime import guard
 from minuted.sections import (
     MICROPHONE,
     Capture,
+    Cost,
     Engine,
     Journal,
     Meeting,
     Publish,
     SinkTable,
     SoundSource,
+    TokenServer,
+    check_access,
     check_range,
     check_ranges,
     check_sources,
@@ -36,11 +37,15 @@ from minuted.session_settings import StreamingSession, check_session
 
 # Read through here, wherever it is made.
 __all__ = [
+    "HANDED_DOWN",
+    "KEY_NAME",
     "LOOPBACK",
     "MICROPHONE",
     "SOCKET_PATH_BYTES_MAX",
+    "TOKEN_SECRET_NAME",
     "Capture",
     "ConfigError",
+    "Cost",
     "Engine",
     "Journal",
     "Meeting",
@@ -49,6 +54,7 @@ __all__ = [
     "SinkTable",
     "SoundSource",
     "StreamingSession",
+    "TokenServer",
     "build",
     "load",
     "parse",
@@ -58,10 +64,6 @@ __all__ = [
 PLACES: Final = (Path("minuted.toml"), Path("/etc/minuted/minuted.toml"))
 _STAGES: Final = ("supervisor", "transcription", "engine")
 
-KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
-KEY_BYTES_MAX: Final = 4096
-KEY_FD_NAME: Final = "MINUTED_KEY_FD"
-"""The environment's name for a descriptor that reads as the key: a supervisor's way to hand it down."""
 SERVICE_NAME: Final = "MINUTED_SERVICE"
 """The environment's name for the service a supervisor has decided on: its children see no key."""
 ACCEPTED_NAME: Final = "MINUTED_ACCEPTED"
@@ -99,6 +101,8 @@ class Settings:
     meeting: Meeting = field(default_factory=Meeting)
     journal: Journal = field(default_factory=Journal)
     publish: Publish = field(default_factory=Publish)
+    cost: Cost = field(default_factory=Cost)
+    token_server: TokenServer = field(default_factory=TokenServer)
     profiles: dict[str, Profile] = field(default_factory=dict)
     sinks: dict[str, SinkTable] = field(default_factory=dict)
     path: Path | None = None
@@ -158,7 +162,7 @@ class Settings:
     def service(self) -> Literal["assemblyai", "local"]:
         """What `engine.service` is or defaults to."""
         decided = self.engine.service or os.environ.get(SERVICE_NAME)
-        if decided == "assemblyai" or (decided != "local" and self.api_key()):
+        if decided == "assemblyai" or (decided != "local" and (self.takes_tokens or self.api_key())):
             return "assemblyai"
         return "local"
 
@@ -171,17 +175,18 @@ class Settings:
 
     def api_key(self) -> str:
         """Give the service's key, or "" where there is none: a credential, the environment, a .env file."""
-        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent", "assemblyai.key")
-        if key := _read(credential, lambda file: file.read_text(encoding="utf-8")):
-            return key
-        handed = os.environ.get(KEY_FD_NAME, "")
-        given = os.pread(int(handed), KEY_BYTES_MAX, 0).decode() if handed else os.environ.get(KEY_NAME, "")
-        if key := _checked(given, KEY_NAME):
-            return key
-        for file in self.key_files:
-            if key := _read(file, lambda file: dotenv_values(file).get(KEY_NAME) or ""):
-                return key
-        return ""
+        return find("assemblyai.key", KEY_NAME, self.key_files)
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether sessions are opened by temporary tokens that others mint, and not by the key."""
+        return bool(self.engine.token_url or self.engine.token_command)
+
+    def token_secret(self) -> str:
+        """Give the secret for `engine.token_url`, or "" where there is none."""
+        if file := self.engine.token_secret_file:
+            return read(file)
+        return find("token.secret", TOKEN_SECRET_NAME, self.key_files)
 
     @property
     def key_files(self) -> tuple[Path, ...]:
@@ -202,26 +207,6 @@ class Settings:
         if not pace:
             return self
         return replace(self, capture=replace(self.capture, pace=value_of(Capture, "pace", pace, "--pace")))
-
-
-def _read(file: Path, read: Callable[[Path], str]) -> str:
-    """Give the key that is read from a file, or "" where there is none. Raises ConfigError."""
-    if changed := guard.changeable(file):
-        raise ConfigError(changed)
-    try:
-        return _checked(read(file), str(file.absolute())) if file.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{file.absolute()} cannot be read: {reason}") from None
-
-
-def _checked(key: str, where: str) -> str:
-    """Give a key without the space around it. Raises ConfigError for what is none, not showing it."""
-    key = key.strip()
-    if not key.isascii() or not key.isprintable() or " " in key:
-        # Libraries would refuse it later, and say it aloud.
-        raise ConfigError(f"{where}: the key is more than one word of plain letters and digits")
-    return key
 
 
 def load(path: Path | None = None) -> Settings:
@@ -312,12 +297,21 @@ def validate(settings: Settings) -> None:
         check_url(settings.engine.url, local=settings.engine.service == "local")
     check_range("stop_timeout_s", settings.stop_timeout_s, 1, 3600)
     check_ranges(settings.capture, settings.engine, settings.meeting, settings.journal)
+    check_access(settings.engine, settings.cost, settings.token_server)
     check_session(settings.session)
 
 
 def require_credentials(settings: Settings) -> None:
-    """Raise ConfigError where the service needs a key and none is found."""
-    if settings.service == "assemblyai" and not settings.api_key():
+    """Raise ConfigError where the service needs a key, or a token server a secret, and none is found."""
+    if settings.service != "assemblyai" or settings.engine.token_command:
+        return
+    if settings.engine.token_url:
+        if not settings.token_secret():
+            raise ConfigError(
+                f"no secret for engine.token_url: put it into {TOKEN_SECRET_NAME}, a .env file, "
+                "the credential token.secret or the file engine.token_secret_file"
+            )
+    elif not settings.api_key():
         raise ConfigError(
             f"no AssemblyAI key: put it into {KEY_NAME}, a .env file or the credential assemblyai.key, "
             'or set [engine] service = "local"'
@@ -343,6 +337,8 @@ _RENAMED: Final = {
     "session.llm_gateway": "is not offered: the answers have no place in the record",
     "engine.key": "does not belong in this file: see README, the key",
     "engine.api_key": "does not belong in this file: see README, the key",
+    "engine.token": "does not belong in this file: see README, tokens",
+    "engine.token_secret": "does not belong in this file: name the file in engine.token_secret_file",
 }
 
 

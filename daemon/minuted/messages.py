@@ -115,8 +115,9 @@ class Session(Message):
     topic: ClassVar[str] = "session"
     type: Literal["session"] = "session"
     event: str
-    """started, ended, retrying, refused, warning, paused, resumed, halted (the disk is full), drained,
-    configured (`reason` names what was changed), or meeting-started and meeting-ended by hand (its title)."""
+    """started, ended, retrying, refused, warning, paused, resumed, halted (the disk is full), limit (the
+    day's money is spent), drained, configured (`reason` names what was changed), or meeting-started and
+    meeting-ended by hand (its title)."""
     room: str
     at_ms: int
     session_id: str = ""

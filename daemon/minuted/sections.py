@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from minuted.addresses import check_listen, check_secret_url
 from minuted.options import ConfigError
 
 MICROPHONE: Final = "microphone"
@@ -72,8 +73,17 @@ class Engine:
     first."""
     live_first_s: float = 5.0
     """A break longer than this is caught up with behind the live session; a shorter one within it."""
+    idle_after_s: float = 60.0
+    """Seconds without speech after which the session is closed until somebody speaks; 0 keeps it open."""
     update_interval_s: float = 1.0
     """How often the local engine refreshes a partial turn; see README for what it costs."""
+    token_url: str = ""
+    """Where a `minuted token-server` gives a temporary token for each session: no key is needed here.
+    Its secret is the credential token.secret, MINUTED_TOKEN_SECRET, in a .env file, or token_secret_file."""
+    token_secret_file: Path | None = None
+    """A file with the secret that `minuted token-server clients new NAME` gave for this room."""
+    token_command: tuple[str, ...] = ()
+    """A program and its arguments that prints a temporary token, or {"token": …}; no shell is in between."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +120,36 @@ class Publish:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the service's sessions cost: by the time they are open, in US dollars."""
+
+    per_hour: float = 0.45
+    """The price of a session hour; 0.45 is the list price of the U3 models. The local engine is free."""
+    daily_limit: float = 0.0
+    """Dollars a day (local time) at which sessions end; sound is kept until tomorrow. 0: no limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenServer:
+    """`minuted token-server`: gives rooms temporary tokens, so that only this machine holds the key."""
+
+    listen: str = "127.0.0.1:8970"
+    """The address and port it listens on; other than 127.0.0.1 only with a certificate."""
+    certificate: Path | None = None
+    """The PEM file with its certificate, for HTTPS; needs private_key."""
+    private_key: Path | None = None
+    """The PEM file with that certificate's key."""
+    clients: Path | None = None
+    """The list of clients and their secrets' hashes; unset: <state_dir>/token-clients."""
+    expires_s: int = 60
+    """Seconds, 1 to 600, within which a token has to be used to open a session."""
+    session_s_max: int = 10800
+    """Seconds, 60 to 10800, that a session opened by a token may last."""
+    per_minute: int = 30
+    """Tokens a client may have a minute; more are refused with 429."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SinkTable:
     """One `[sinks.NAME]` table. What is left in `options` belongs to the sink's module."""
 
@@ -131,7 +171,31 @@ def check_ranges(capture: Capture, engine: Engine, meeting: Meeting, journal: Jo
         ("journal.turns_days", journal.turns_days, 1, 3650),
         ("engine.sessions_max", engine.sessions_max, 1, 8),
         ("engine.live_first_s", engine.live_first_s, 1, 3600),
+        ("engine.idle_after_s", engine.idle_after_s or 60.0, 1, 24 * 3600),
         ("engine.update_interval_s", engine.update_interval_s, 0.1, 5),
+    ):
+        check_range(key, value, low, high)
+
+
+def check_access(engine: Engine, cost: Cost, token_server: TokenServer) -> None:
+    """Raise ConfigError for values of these that cannot work."""
+    if engine.token_url and engine.token_command:
+        raise ConfigError("engine.token_url and engine.token_command: choose one")
+    if engine.token_url:
+        check_secret_url("engine.token_url", engine.token_url)
+    if engine.token_command and not engine.token_command[0]:
+        raise ConfigError("engine.token_command begins with the program's name")
+    if cost.daily_limit and not cost.per_hour:
+        raise ConfigError("cost.daily_limit needs a price: set cost.per_hour")
+    check_listen("token_server.listen", token_server.listen, has_tls=token_server.certificate is not None)
+    if (token_server.certificate is None) != (token_server.private_key is None):
+        raise ConfigError("token_server.certificate and token_server.private_key need each other")
+    for key, value, low, high in (
+        ("cost.per_hour", cost.per_hour, 0, 10_000),
+        ("cost.daily_limit", cost.daily_limit, 0, 1_000_000),
+        ("token_server.expires_s", token_server.expires_s, 1, 600),
+        ("token_server.session_s_max", token_server.session_s_max, 60, 10_800),
+        ("token_server.per_minute", token_server.per_minute, 1, 1000),
     ):
         check_range(key, value, low, high)
 

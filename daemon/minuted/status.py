@@ -15,10 +15,12 @@ _DETAILS: Final = (
     ("source", "{}"),
     ("level_dbfs", "{:.0f} dBFS"),
     ("model", "model {}"),
+    ("spent", "{}"),
     ("billed", "{} sessions at once, each billed"),
     ("meeting_title", "meeting “{}”"),
     ("backlog_s", "{:.1f} s behind"),
     ("behind_s", "{:.1f} s to catch up with"),
+    ("saved_today_s", "session closed for {} today"),
     ("last_seq", "last turn {}"),
     ("seq", "at turn {}"),
     ("lag", "{} behind"),
@@ -118,7 +120,8 @@ def details(values: Mapping[str, Any]) -> str:
     """Say what is worth knowing of a stage in one line."""
     # A sink has a place of its own in the journal; where that ends, transcription tells.
     hidden = "last_seq" if "seq" in values else ""
-    shown = [form.format(values[key]) for key, form in _DETAILS if values.get(key) and key != hidden]
+    spoken = {**values, "saved_today_s": duration(values.get("saved_today_s") or 0)}
+    shown = [form.format(spoken[key]) for key, form in _DETAILS if values.get(key) and key != hidden]
     trouble = values.get("last_error") or values.get("reason") or ""
     if not trouble and values.get("state") in _UNWELL:
         trouble = values.get("status") or ""

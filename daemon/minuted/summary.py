@@ -135,11 +135,15 @@ def _words(stages: Stages, now_ms: int, since_ms: Mapping[str, int]) -> list[str
         return ["service unreachable" + (f" for {rough(for_s)}" if for_s >= 1 else ""), *held]
     if state == "refused":
         return [f"service refuses ({reason})", *held]
+    if state == "limit":
+        return ["daily limit reached, no words until tomorrow", *held]
     if state == "halted":
         return [f"no room for turns ({reason})", *held]
     behind_s = max(transcription.get("behind_s") or 0.0, transcription.get("backlog_s") or 0.0)
     if behind_s >= BEHIND_SHOWN_S and state != "idle":
         return [f"catching up {rough(behind_s)}"]
+    if state == "idle" and transcription.get("idle_since_ms"):
+        return [f"session closed (nobody speaks since {_clock(transcription['idle_since_ms'])})"]
     # Between two sessions, and before it was asked, there is nothing to say of it.
     return [state] if state in ("connecting", "live") else []
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from .token_usage import add_tokens
+
 _STATUSES: Final = "exit status: 0 done, 1 failed while running, 2 wrong usage, 78 bad configuration"
 PAUSE_S_MAX: Final = 7 * 86400.0
 """Who wants more than a week of a pause wants one without an end."""
@@ -216,6 +218,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     )
     meeting.add_argument("--title", metavar="TITLE", help="what the meeting is called, up to 200 characters")
     _add_records(add)
+    add_tokens(add)
     _add_speakers(add)
     return top
 

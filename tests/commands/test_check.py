@@ -2,7 +2,9 @@
 
 import os
 import socket
+import time
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,42 @@ def test_redaction_that_cannot_be_done_is_refused_before_anybody_speaks(settings
     assert "the local engine cannot redact" in finding.text
     with pytest.raises(ConfigError, match=r"session\.redact_pii: the local engine cannot redact"):
         check.prepare(asks)
+
+
+def test_tokens_stand_where_a_key_would(settings, monkeypatch):
+    """--online opens a session with one, too."""
+    monkeypatch.setenv("MINUTED_TOKEN_SECRET", "very-secret")
+    by_url = replaced(settings, engine=Engine(token_url="https://me@tokens.example/token?x=1"))
+    assert found(by_url)["service"].text.endswith("tokens from https://tokens.example/token, secret found")
+    monkeypatch.delenv("MINUTED_TOKEN_SECRET")
+    assert "no secret for engine.token_url" in found(by_url)["service"].text
+    with Service(keys=("the-key",)) as service:
+        token = service._door.token("expires_in_seconds=60", "the-key", time.time())[1]["token"]
+        engine = Engine(url=service.url, token_command=("echo", token))
+        by_program = replaced(settings, engine=engine)
+        assert found(by_program)["service"].text == f"{service.url}, tokens from echo"
+        assert found(by_program, online=True)["online"].ok
+        wrong = replaced(settings, engine=replace(engine, token_command=("echo", "rubbish")))
+        assert "Invalid API key" in found(wrong, online=True)["online"].text
+        none = replaced(settings, engine=replace(engine, token_command=("false",)))
+        assert "no token: false ended with exit status 1" in found(none, online=True)["online"].text
+        assert service.sessions[0].headers["Authorization"] == token
+
+
+@pytest.mark.parametrize(
+    ("model", "warns"),
+    [("u3-rt-pro", False), ("whisper-rt", True), ("u3-pro", True), ("universal-3-6-pro", None)],
+)
+def test_what_is_known_of_a_model_is_said(settings, monkeypatch, model, warns):
+    """The default's being legacy is a note: a check that always warns is not read."""
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "a-key")
+    session = StreamingSession(speech_model=model)
+    lines = found(replaced(settings, engine=Engine(service="assemblyai"), session=session))
+    if warns is None:
+        assert "model" not in lines
+    else:
+        assert (lines["model"].ok, lines["model"].warns) == (True, warns)
+    assert "model" not in found(replaced(settings, session=session))
 
 
 def test_a_warning_is_no_reason_to_fail(settings, capsys, monkeypatch):

@@ -112,6 +112,15 @@ class TestCaptions:
         assert line.plain == "listening with tiny"
         assert self.live(captions) == ["listening"]
 
+    def test_the_day_s_limit_is_said_as_long_as_it_holds(self):
+        """Whoever looks at the captions wonders why there are none."""
+        captions = self.captions()
+        captions.hear(turn("it was"), 0)
+        captions.hear(session("limit", reason="the daily limit of $5.00 is reached"), 0)
+        assert self.live(captions) == ["the daily limit of $5.00 is reached"]
+        captions.hear(session("started", model="tiny"), 0)
+        assert self.live(captions) == ["listening"]
+
     def test_the_same_model_is_told_once(self):
         """Sessions come and go all day."""
         captions = self.captions()
@@ -124,6 +133,13 @@ class TestCaptions:
         assert self.live(captions, 1) == ["listening"]
         assert self.live(captions, 4) == ["waiting for minuted"]
         captions.hear(HEARTBEAT, 5)
+        assert self.live(captions, 5) == ["listening"]
+
+    def test_a_session_closed_in_silence_is_no_trouble(self):
+        captions = self.captions()
+        captions.hear(session("ended", reason="idle"), 0)
+        assert self.live(captions, 0) == ["listening, session closed (nobody speaks)"]
+        captions.hear(session("started"), 5)
         assert self.live(captions, 5) == ["listening"]
 
     def test_they_are_over_when_the_recording_is_drained(self):

@@ -131,6 +131,16 @@ def test_a_key_is_handed_down_and_not_in_the_environment(capfd):
     assert capfd.readouterr().err == "False b'a-key'\n"
 
 
+def test_a_token_server_s_secret_is_handed_down_as_the_key_is(capfd):
+    script = "from os import *; e = environ; print(NAME in e, pread(int(e[NAME + '_FD']), 9, 0))"
+    script = script.replace("NAME", "'MINUTED_TOKEN_SECRET'")
+    child = Child("transcription", Kind.CORE, [sys.executable, "-S", "-c", script])
+    child.start({**os.environ, "MINUTED_TOKEN_SECRET": "a-secret", "ASSEMBLYAI_API_KEY": "a-key"})
+    while child.poll() is None:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert capfd.readouterr().err == "False b'a-secret'\n"
+
+
 def test_what_a_process_prints_goes_to_the_log(capfd):
     """Standard output is for captions."""
     child = Child("delivery/x", Kind.SINK, [sys.executable, "-S", "-c", "print('hello')"])

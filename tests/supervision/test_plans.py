@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from minuted.config import Capture, ConfigError, Engine, Journal, Meeting, Publish, Settings, SinkTable
+from minuted.config import (
+    Capture,
+    ConfigError,
+    Cost,
+    Engine,
+    Journal,
+    Meeting,
+    Publish,
+    Settings,
+    SinkTable,
+    TokenServer,
+)
 from minuted.session_settings import StreamingSession
 from minuted.supervision.plans import EFFECTS, Plan, changed, plan
 from minuted.supervision.stages import commands
@@ -34,6 +45,8 @@ def sinks(**changes):
         (OLD, Plan()),
         (replace(OLD, session=StreamingSession(min_turn_silence=400)), Plan(restarted=("transcription",))),
         (replace(OLD, meeting=Meeting(gap_min=5)), Plan(restarted=("transcription",))),
+        (replace(OLD, cost=Cost(daily_limit=5)), Plan(restarted=("transcription",))),
+        (replace(OLD, token_server=TokenServer(per_minute=5)), Plan()),
         (replace(OLD, profiles={"interview": {"prompt": "x"}}), Plan(restarted=("transcription",))),
         (
             replace(OLD, engine=Engine(service="assemblyai", sessions_max=1)),

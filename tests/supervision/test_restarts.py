@@ -6,6 +6,7 @@ from minuted.supervision.restarts import (
     CRASHES_MAX,
     DEVICE_LOST,
     HEALTHY_S,
+    SPENT,
     History,
     Kind,
     Then,
@@ -13,6 +14,7 @@ from minuted.supervision.restarts import (
     note_end,
     wait_s,
 )
+from minuted.transcription import __main__ as transcription
 
 CRASHED_OFTEN = History(5, tuple(range(CRASHES_MAX)))
 
@@ -102,3 +104,11 @@ def test_a_device_that_is_lost_again_and_again_is_no_crash():
     assert after_end(Kind.CORE, DEVICE_LOST, history, first=False, attended=False) is Then.AGAIN
     assert history.crashes_s == ()
     assert history.failures == 20
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_recording_that_may_spend_no_more_is_drained(first: bool) -> None:
+    """The sinks still get what was heard; to start again would not make it cheaper."""
+    history = note_end(History(), SPENT, healthy_s=1.0, now_s=0.0)
+    assert after_end(Kind.CORE, SPENT, history, first=first, attended=True) is Then.DRAIN
+    assert SPENT == transcription.SPENT

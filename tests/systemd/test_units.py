@@ -19,6 +19,7 @@ EXPOSURE_MAX = {
     "minuted-transcription.service": 11,
     "minuted-sink-network@.service": 11,
     "minuted-engine.service": 10,
+    "minuted-token-server.service": 11,
 }
 SYSTEM = sorted(path.name for path in UNITS.glob("*.*"))
 LAUNCHER = "/opt/minuted/current/bin/minuted"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from minuted import __version__, bus, keys
+from minuted import __version__, bus, keys, models
 from minuted.addresses import shown_url
 from minuted.config import (
     LOOPBACK,
@@ -89,6 +89,7 @@ def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> 
     yield _looked("sockets", lambda: _sockets(settings, running=running is not None))
     yield _looked("turn socket", lambda: _turn_socket(settings))
     yield _looked("service", lambda: _service(settings, running=running is not None))
+    yield from _model(settings)
     for note in _notes(settings):
         text = f"session.{note.key} {SAID[note.kind]}: {note.text}"
         yield Finding("session", ok=note.kind != "refused", text=text, warns=True)
@@ -152,6 +153,13 @@ def versions() -> str:
         f"minuted {__version__}, Python {platform.python_version()}, ZeroMQ {bus.version()}, "
         f"SQLite {sqlite3.sqlite_version}, assemblyai {sdk}"
     )
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    """Say what is known of the model that is asked for."""
+    name = settings.session.speech_model
+    if settings.service == "assemblyai" and (note := models.note(name)):
+        yield Finding("model", ok=True, text=f"{name}: {note}", warns=bool(models.warning(name)))
 
 
 def _looked(what: str, look: Callable[[], str]) -> Finding:
@@ -225,6 +233,8 @@ def _online(settings: Settings) -> tuple[bool, str]:
 def _secrets(settings: Settings) -> Iterator[tuple[Path, str]]:
     """Name the files with secrets in them, and what for."""
     yield from ((file, "may hold the key") for file in settings.key_files)
+    if settings.engine.token_secret_file:
+        yield settings.engine.token_secret_file, "holds the secret for engine.token_url"
     for name, table in settings.sinks.items():
         for key, value in table.options.items():
             if key == "secret" and settings.path:
@@ -275,7 +285,7 @@ def _service(settings: Settings, *, running: bool) -> str:
     """Look at the key, or at what the local engine needs."""
     require_credentials(settings)
     if settings.service == "assemblyai":
-        return f"{shown_url(settings.service_url)}, key found"
+        return f"{shown_url(settings.service_url)}, {_access(settings)}"
     if importlib.util.find_spec(ENGINE_LIBRARY) is None:
         raise ConfigError(
             "the local engine is not installed: pip install 'minuted[local]', or give an AssemblyAI key"
@@ -294,6 +304,15 @@ def _service(settings: Settings, *, running: bool) -> str:
         _check_port(port)
     model = str(model_dir) if model_dir else "the bundled English one"
     return f"local engine on {f'port {port}' if port else 'a free port'}, model {model}"
+
+
+def _access(settings: Settings) -> str:
+    """Say by what sessions are opened."""
+    if settings.engine.token_command:
+        return f"tokens from {Path(settings.engine.token_command[0]).name}"
+    if settings.engine.token_url:
+        return f"tokens from {shown_url(settings.engine.token_url)}, secret found"
+    return "key found"
 
 
 def _keyterms(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
-from minuted.config import KEY_NAME
+from minuted.config import HANDED_DOWN
 from minuted.runtime import signals
 
 LOG_BYTES_MAX: Final = 10_000_000
@@ -51,7 +51,7 @@ def _start_watching(config: Path | None) -> "subprocess.Popen[bytes]":
         [sys.executable, "-m", "minuted", "watch", "--until-end", *options],
         stdin=subprocess.DEVNULL,
         # Captions need no key.
-        env={name: value for name, value in os.environ.items() if name != KEY_NAME}
+        env={name: value for name, value in os.environ.items() if name not in HANDED_DOWN}
         | {signals.PARENT: str(os.getpid())},
         # Ctrl-C is not for the captions: the last words are still to come.
         start_new_session=True,

@@ -27,7 +27,7 @@ LOOK_EVERY_S: Final = 0.25
 MESSAGES_AT_ONCE_MAX: Final = 200
 JOINERS: Final = "\u200c\u200d"
 """Invisible letters that Persian, Hindi and others are written with."""
-_OVER: Final = ("retrying", "refused", "ended", "drained")
+_OVER: Final = ("retrying", "refused", "limit", "ended", "drained")
 
 
 def run(settings: Settings, *, until_end: bool) -> int:
@@ -149,6 +149,10 @@ class Captions:
                 self._note = "paused: nothing is heard"
             case "ended" if self._note.startswith("paused"):
                 pass  # the session that the pause has ended
+            case "ended" if session.reason == "idle":
+                self._note = "listening, session closed (nobody speaks)"
+            case "limit":
+                self._note = reason
             case "warning":
                 return [Text(f"! {reason}", "yellow dim")]
             case "configured" | "meeting-started" | "meeting-ended":

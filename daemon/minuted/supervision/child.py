@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from minuted.config import ACCEPTED_NAME, KEY_FD_NAME, KEY_NAME, RUN_NAME, SERVICE_NAME
+from minuted.config import ACCEPTED_NAME, HANDED_DOWN, RUN_NAME, SERVICE_NAME
 from minuted.runtime.signals import LEAVE, PARENT
 
 from .restarts import History, Kind, wait_s
@@ -81,16 +81,15 @@ class Child:
         self.is_at_work = False
         self._killed_for = ""
         ours = dict(environment)
-        key = ours.pop(KEY_NAME, "")
         # A process's environment stays to be read for as long as it runs.
-        key_fd = _sealed(key) if key else None
-        if key_fd is not None:
-            ours[KEY_FD_NAME] = str(key_fd)
+        given = [(fd_name, key) for name, fd_name in HANDED_DOWN.items() if (key := ours.pop(name, ""))]
+        fds = {fd_name: _sealed(key) for fd_name, key in given}
+        ours |= {fd_name: str(fd) for fd_name, fd in fds.items()}
         try:
-            self._process = self._popen(ours, () if key_fd is None else (key_fd,))
+            self._process = self._popen(ours, tuple(fds.values()))
         finally:
-            if key_fd is not None:
-                os.close(key_fd)
+            for fd in fds.values():
+                os.close(fd)
         self.become("starting")
 
     def _popen(self, environment: Mapping[str, str], fds: Sequence[int]) -> "subprocess.Popen[bytes]":
@@ -257,11 +256,12 @@ def environment(
     `accepted` is the configuration it reads, whatever has become of the file itself.
     """
     ours = dict(base)
-    foreign = ("WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "MINUTED_ENGINE_KEY", KEY_FD_NAME)
-    for name in foreign:
+    foreign = ("WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "MINUTED_ENGINE_KEY")
+    for name in (*foreign, *HANDED_DOWN.values()):
         ours.pop(name, None)
     if stage != "transcription":
-        ours.pop(KEY_NAME, None)
+        for name in HANDED_DOWN:
+            ours.pop(name, None)
     if stage in ("transcription", "engine"):
         ours["MINUTED_ENGINE_KEY"] = engine_key
     # Without the key, a process could not tell which service was meant.

@@ -17,6 +17,8 @@ EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "session": ("transcription",),
     "profiles": ("transcription",),
     "meeting": ("transcription",),
+    "cost": ("transcription",),
+    "token_server": (),  # a process of its own, which no run has
     "journal.audio_hours_max": ("capture",),
     "journal.memory_s_max": ("capture", "transcription"),
     "journal.turns_days": ("transcription",),

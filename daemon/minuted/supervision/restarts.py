@@ -17,6 +17,8 @@ MISCONFIGURED: Final = 78
 
 DEVICE_LOST: Final = 75
 """The exit status of capture whose device has gone or died: no crash, however often (EX_TEMPFAIL)."""
+SPENT: Final = 74
+"""The exit status of a transcription that may spend no more today while a recording waits for it."""
 
 
 class Kind(Enum):
@@ -74,6 +76,8 @@ def after_end(kind: Kind, exit_status: int, history: History, *, first: bool, at
             # It was there before: what has been heard is worth having.
             return Then.DRAIN
         return Then.MISCONFIGURED if first or attended else Then.AGAIN
+    if exit_status == SPENT:
+        return Then.DRAIN
     if kind is Kind.RECORDING or (kind is Kind.RESUMABLE and exit_status >= 0):
         return Then.DRAIN
     if exit_status == DEVICE_LOST:

@@ -13,7 +13,7 @@ import structlog
 
 from minuted.config import (
     ACCEPTED_NAME,
-    KEY_NAME,
+    HANDED_DOWN,
     ConfigError,
     Settings,
     require_credentials,
@@ -122,7 +122,7 @@ def try_sinks(settings: Settings, offered: Path, stages: Collection[str]) -> Non
     if not sinks:
         return
     path = ["--config", str(settings.path.absolute())] if settings.path else []
-    ours = {name: value for name, value in os.environ.items() if name not in (KEY_NAME, "NOTIFY_SOCKET")}
+    ours = {name: value for name, value in os.environ.items() if name not in (*HANDED_DOWN, "NOTIFY_SOCKET")}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "minuted", *path, "sinks", *sinks],
@@ -144,5 +144,8 @@ def try_sinks(settings: Settings, offered: Path, stages: Collection[str]) -> Non
 
 
 def mark_of_key(settings: Settings) -> str:
-    """Give what tells one service key from another without being one. Raises ConfigError."""
-    return sha256(settings.api_key().encode()).hexdigest() if settings.service == "assemblyai" else ""
+    """Give what tells one service key, or secret, from another without being one. Raises ConfigError."""
+    if settings.service != "assemblyai":
+        return ""
+    secret = settings.token_secret() if settings.takes_tokens else settings.api_key()
+    return sha256(secret.encode()).hexdigest()

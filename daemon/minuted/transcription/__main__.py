@@ -2,9 +2,11 @@
 
 import sys
 from contextlib import ExitStack
+from typing import Final
 
 import structlog
 
+from minuted import models
 from minuted.bus import FramesIn, ReplayServer, TurnsOut
 from minuted.cli import main
 from minuted.config import ConfigError, Settings, require_credentials
@@ -12,9 +14,13 @@ from minuted.control import ControlServer, done, refusing
 from minuted.journal.turns import TurnJournal
 from minuted.keys import doors
 from minuted.runtime import notify, signals
+from minuted.transcription.cost import SpentError
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.sounds import sounds_of
 from minuted.transcription.transcriber import Transcriber
+
+SPENT: Final = 74
+"""The exit status when a recording has used up the day's limit: the supervisor knows it, too."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,12 +59,18 @@ def run(settings: Settings) -> int:
                 "name-speakers": refusing(transcriber.revisions.ask),
             },
         )
+        if settings.service == "assemblyai" and (note := models.warning(settings.session.speech_model)):
+            log.warning("model_deprecated", model=settings.session.speech_model, reason=note)
         log.info("transcription_ready", service=settings.service, last_seq=journal.last_seq)
         if len(frames) > 1 and settings.service != "local":
             log.warning("billed_for_each_source", sources=list(frames), times=len(frames))
         notify.ready(f"ready, {settings.service}")
         try:
             return 0 if transcriber.run(stop) else 1
+        except SpentError as error:
+            log.error("not_drained", reason=str(error))
+            notify.status(str(error))
+            return SPENT
         finally:
             notify.stopping()
             control.close()

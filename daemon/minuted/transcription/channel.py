@@ -25,6 +25,7 @@ from minuted.session_notes import UNWATCHED, has_partials
 from minuted.transcription import by_hand
 from minuted.transcription.among import Among
 from minuted.transcription.changing import Changing
+from minuted.transcription.cost import Meter
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
@@ -33,6 +34,7 @@ from minuted.transcription.minutes import Minutes
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.revisions import Revisions
 from minuted.transcription.session import Begun, Closed, Event, Opened, Session
+from minuted.transcription.vigil import Vigil
 
 QUIET_CAPTURE_S: Final = 2.0
 """While draining, capture that has sent nothing for this long will send no end marker either."""
@@ -66,6 +68,7 @@ class Channel:
         sound: Sound,
         publisher: Publisher,
         meetings: Meetings,
+        meter: Meter,
         changing: Changing,
         revisions: Revisions,
         post: Callable[[Session, Event], None],
@@ -76,9 +79,10 @@ class Channel:
         self.frames = sound.frames
         self.intake = intake = sound.intake
         self.minutes = Minutes(settings, publisher, intake, meetings, among)
-        self.lanes = Lanes(settings, self.minutes, intake, changing, post)
+        self.lanes = Lanes(settings, self.minutes, intake, meter, changing, post)
         self._revisions = revisions
         self._without = "" if has_partials(settings.session) else UNWATCHED
+        self._vigil = Vigil(settings, intake, self.minutes, self.lanes)
         self.rests = False
         """Paused, with all that was heard before it safe and no session open."""
         self._ends: deque[tuple[Lane, Event]] = deque()
@@ -141,7 +145,7 @@ class Channel:
     def _unsent_ms(self) -> int:
         """How far behind the microphone the live session is."""
         live, unheard = self.lanes.live, self.minutes.marks.live
-        if unheard is None:
+        if unheard is None or self.lanes.is_resting:
             return 0
         reached = max(unheard.start, live.sent_before if live else 0)
         return max(0, self.intake.next_number - reached) * FRAME_MS
@@ -169,6 +173,7 @@ class Channel:
             "taken_s": live.taken_ms / 1000 if live else 0.0,
             "dropped_s": minutes.losses.frames * FRAME_MS / 1000,
             **minutes.counts,
+            **self._vigil.status(),
         }
 
     # Each time the loop goes round.
@@ -191,6 +196,7 @@ class Channel:
             lane, event = self._ends.popleft()
             if lane in self.lanes.all:
                 self._take(lane, event, now_s)
+        self._vigil.look(now_s)
         self.lanes.open(now_s)
         by_hand.mark_cuts(self.lanes.all, self.minutes.cuts_ms)
         self.lanes.send(now_s)
@@ -204,7 +210,7 @@ class Channel:
         is_paused = self.intake.is_paused
         is_over = self._among is not None and self.intake.is_recording and self.intake.has_ended
         finishes = (is_paused or is_over) and not self.intake.has_more
-        self.rests = finishes and self.lanes.finish() and is_paused
+        self.rests = finishes and self._finish() and is_paused
         if is_paused != self._was_paused:
             self._was_paused = is_paused
             log.info("paused" if is_paused else "resumed")
@@ -225,6 +231,10 @@ class Channel:
         is_quiet = now_s - self._last_sound_s > QUIET_CAPTURE_S
         if self.intake.has_more or not (self.intake.has_ended or is_quiet):
             return False
+        return self._finish()
+
+    def _finish(self) -> bool:
+        self._vigil.finish()
         return self.lanes.finish()
 
     def halt(self, reason: str) -> None:
@@ -251,6 +261,7 @@ class Channel:
 
     def _take(self, lane: Lane, event: Event, now_s: float) -> None:
         self.lanes.hear(lane, event)
+        self._vigil.hear(lane, event, now_s)
         match event:
             case TurnEvent():
                 self.minutes.hear_turn(lane, event)

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from assemblyai.streaming.v3 import StreamingParameters
 
+from minuted import models
+
 SWITCHES: Final = ("speaker_labels", "redact_pii", "filter_profanity")
 """Off unless asked for."""
 CHOICES: Final = ("domain", "voice_focus")
@@ -18,7 +20,7 @@ def differences(asked: StreamingParameters, told: Mapping[str, Any]) -> list[str
     """Say, a sentence each, what is not as it was asked for; what is not told of is no difference."""
     found = []
     model, wanted = told.get("model"), getattr(asked.speech_model, "value", asked.speech_model)
-    if model and wanted and model != wanted:
+    if model and wanted and models.differs(wanted, model):
         found.append(f"asked for the model {wanted}, got {model}")
     for name in (*SWITCHES, *CHOICES):
         given, wish = told.get(name), getattr(asked, name)

@@ -10,7 +10,7 @@ import structlog
 from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.intake import Frames
-from minuted.transcription.pace import LEAD_MS_MAX, Pace
+from minuted.transcription.pace import BURST_MS, LEAD_MS_MAX, Pace
 from minuted.transcription.pauses import Level, is_loud, level_of, may_end_turn
 from minuted.transcription.reconnect import Failure, Verdict
 from minuted.transcription.session import QUEUED_MS_MAX, Session
@@ -51,6 +51,7 @@ class Lane:
         keeps_heartbeat: bool = False,
         must_answer: bool = False,
         told: Mapping[str, Any] | None = None,
+        burst_ms: int = BURST_MS,
     ) -> None:
         """`keeps_heartbeat`: earlier sessions had them; `must_answer`: loud sound is taken for speech.
 
@@ -93,6 +94,7 @@ class Lane:
         self._recent: deque[float] = deque(maxlen=FLOOR_FRAMES)
         self._frames = frames
         self._cut_after = -1
+        self._burst_ms = burst_ms
         self._pace = Pace(time.monotonic())
         self._had_room_s = time.monotonic()
 
@@ -106,7 +108,7 @@ class Lane:
         self.turns, self.model, self.began_s = turns, model, now_s
         self.expires_s = now_s + (expires_in_s if 0 < expires_in_s <= SESSION_S_MAX else SESSION_S_MAX)
         self._had_room_s = now_s
-        self._pace = Pace(now_s)
+        self._pace = Pace(now_s, self._burst_ms)
 
     def start_at(self, range_id: int, frames: Frames) -> None:
         """Hear another stretch instead; nothing has been sent yet."""

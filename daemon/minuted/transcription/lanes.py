@@ -10,16 +10,18 @@ import structlog
 from assemblyai.streaming.v3 import HeartbeatEvent, TerminationEvent, TurnEvent
 
 from minuted.config import ConfigError, Settings
-from minuted.control import status_of
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.session_notes import has_partials
+from minuted.transcription.access import Access
 from minuted.transcription.changing import Changing
+from minuted.transcription.cost import Meter, is_spent
 from minuted.transcription.echo import differences
 from minuted.transcription.intake import Intake
 from minuted.transcription.lane import UNANSWERED, Lane, levels_of, log_loss
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
+from minuted.transcription.pace import BURST_MS, WAKE_BURST_MS
 from minuted.transcription.pauses import cut_near
 from minuted.transcription.reconnect import (
     BEHIND_PER_MINUTE_MAX,
@@ -30,7 +32,7 @@ from minuted.transcription.reconnect import (
     judge,
 )
 from minuted.transcription.seam import may_come_again
-from minuted.transcription.session import Begun, Event, Service, Session, parameters_of
+from minuted.transcription.session import Begun, Event, Session, parameters_of
 from minuted.transcription.turns import Turns
 
 CUT_SEARCH_FRAMES: Final = 200
@@ -49,7 +51,7 @@ UNREADABLE: Final = "malformed Turn"
 UNANSWERED_MAX: Final = 2
 """Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
 
-State = Literal["idle", "connecting", "live", "retrying", "refused", "halted"]
+State = Literal["idle", "connecting", "live", "retrying", "refused", "halted", "limit"]
 
 log = structlog.get_logger(__name__)
 
@@ -66,18 +68,23 @@ class Lanes:
         settings: Settings,
         minutes: Minutes,
         intake: Intake,
+        meter: Meter,
         changing: Changing,
         post: Callable[[Session, Event], None],
     ) -> None:
         self.state: State = "idle"
         self.failure = ""
         self.reconnects = self.handovers = 0
+        self.is_resting = self.is_woken = False
+        """Nobody speaks: no live session is to be opened; somebody does again: one is wanted at once."""
         self.connect_at_s = self.behind_at_s = 0.0
         self._settings = settings
         self._minutes = minutes
         self._intake = intake
+        self._meter = meter
         self._changing = changing
         self._post = post
+        self._access = Access(settings)
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
         """Opened ahead, to take over before the live session expires."""
@@ -109,8 +116,10 @@ class Lanes:
 
     def open(self, now_s: float) -> None:
         """Open the live session when there is something to hear, and one for what was missed."""
+        if is_spent(self, self._meter, self._minutes, is_recording=self._intake.is_recording):
+            return
         unheard, live, behind = self._marks.live, self.live, self._marks.behind
-        idle = unheard is None or self._minutes.is_heard(unheard)
+        idle = self.is_resting or unheard is None or self._minutes.is_heard(unheard)
         sessions_max = self._sessions_max(now_s)
         in_order = sessions_max == 1 and bool(behind)
         if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
@@ -167,28 +176,31 @@ class Lanes:
         elif is_due:
             self._retire(live)  # there is no room for two: the next begins where this one ends
 
+    def rest(self) -> None:
+        """End the live session: nobody speaks."""
+        self.is_resting = True
+        self._drop_next()
+        if live := self.live:
+            live.terminate()
+
     def halt(self, reason: str) -> None:
         """Leave all sessions as they are: nothing they say can be stored."""
         for lane in self.all:
-            lane.session.abandon()
-            self._forget(lane)
+            self._drop(lane)
         self.state, self.failure = "halted", reason
 
     def leave(self) -> bool:
-        """End all sessions, leaving what they had to say to the next process; True once they are over."""
+        """End all sessions, leaving what they had to say to those that come; True once they are over."""
         for lane in self.all:
             if lane.turns is None or lane is self._next:
-                lane.session.abandon()
-                self._forget(lane)
+                self._drop(lane)
             elif not lane.is_terminating:
                 self._retire(lane)
         return not self._lanes
 
     def finish(self) -> bool:
         """End the sessions once they have had all sound; True when all of it has been heard."""
-        if self._next is not None:
-            self._next.session.abandon()
-            self._forget(self._next)
+        self._drop_next()
         live, unheard = self.live, self._marks.live
         is_heard = unheard is None or self._minutes.is_heard(unheard)
         if live and live.turns and (is_heard or live.sent_before >= self._intake.sound_before):
@@ -233,13 +245,14 @@ class Lanes:
         self._minutes.hear_end(lane)
         self._forget(lane)
         if lane.is_live:
-            self._minutes.tell("ended", lane)
+            self._minutes.tell("ended", lane, reason="idle" if self.is_resting else "")
             self.state = "idle"
 
     def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
         """The session broke. Raises ConfigError where a recording's session is refused for good."""
         failure = self._changing.heed(failure)
         verdict = judge(failure)
+        self._access.lost(lane.session, failure)
         self._forget(lane)
         if lane.is_muted:
             return
@@ -278,7 +291,8 @@ class Lanes:
 
     def _lane(self, unheard: Range, *, is_live: bool) -> Lane:
         asked, is_local = self._changing.session, self._settings.service == "local"
-        session = Session(self._find_service, parameters_of(asked, local=is_local), self._post)
+        session = Session(self._access, parameters_of(asked, local=is_local), self._post)
+        self._meter.watch(session)
         return Lane(
             unheard.id,
             session,
@@ -288,17 +302,8 @@ class Lanes:
             keeps_heartbeat=self._keeps_heartbeats,
             must_answer=self._unanswered < UNANSWERED_MAX,
             told=self._changing.told,
+            burst_ms=WAKE_BURST_MS if is_live and self.is_woken else BURST_MS,
         )
-
-    def _find_service(self) -> Service:
-        """Say where to connect to and as whom; called on the session's own thread, may wait."""
-        settings = self._settings
-        if settings.service == "local":
-            url = settings.engine.url or str((status_of(settings, "engine") or {}).get("url", ""))
-            if not url:
-                raise ConnectionRefusedError("the local engine is not up yet")
-            return Service(url, settings.engine_key() or "local")
-        return Service(settings.service_url.rstrip("/"), settings.api_key())
 
     def _remember(self, lane: Lane) -> None:
         """Tell a session that has not been sent anything yet what was committed before its sound."""
@@ -307,7 +312,7 @@ class Lanes:
 
     def _become_live(self, lane: Lane) -> None:
         """Begin where the live range begins; after a long break, what was missed is left to another."""
-        self.state, self.failure = "live", ""
+        self.state, self.failure, self.is_woken = "live", "", False
         self._minutes.tell("started", lane, model=lane.model)
         unheard = self._marks.get(lane.range_id)
         if unheard and self._is_late(unheard.start, self._settings.engine.live_first_s):
@@ -357,14 +362,17 @@ class Lanes:
         lane.is_live, lane.is_muted = False, True
         lane.terminate()
 
+    def _drop_next(self) -> None:
+        if self._next is not None:
+            self._drop(self._next)
+
     def _end_muted(self, sessions_max: int, now_s: float) -> bool:
         """Make room for the live session; False while one that nobody listens to names its speakers."""
         for lane in list(self._lanes):
             if lane.is_muted and len(self.all) >= sessions_max:
                 if self._settings.session.speaker_labels and now_s - lane.ending_s < LAST_WORD_S_MAX:
                     return False
-                lane.session.abandon()
-                self._forget(lane)
+                self._drop(lane)
         return True
 
     def _make_room(self, refused: Lane, now_s: float) -> None:
@@ -378,6 +386,11 @@ class Lanes:
         if self._busy >= BUSY_MAX:
             self._busy, self._alone_until_s = 0, now_s + ALONE_S
             log.warning("one_session_at_a_time", for_s=ALONE_S)
+
+    def _drop(self, lane: Lane) -> None:
+        """Leave a session as it is."""
+        lane.session.abandon()
+        self._forget(lane)
 
     def _end_behind_in_time(self, now_s: float) -> None:
         """A session that catches up ends in order before it expires, so that it can name its speakers."""

@@ -17,6 +17,7 @@ from minuted.runtime.kill_points import reached
 from minuted.transcription.among import Among, together
 from minuted.transcription.clock import Stretch
 from minuted.transcription.holes import Hole, Losses
+from minuted.transcription.idle import Idle
 from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
@@ -58,6 +59,7 @@ class Minutes:
         self.counts = dict.fromkeys(("finals", "gaps", "words_known"), 0)
         self.losses = Losses()
         self.remarks = Remarks()
+        self.idle = Idle(settings.engine.idle_after_s, journal.state(self._key("idle")))
         self._room = settings.room
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
@@ -366,8 +368,13 @@ class Minutes:
         intake = self._intake.to_state()
         if next_number is not None:
             intake |= {"next_number": next_number, "has_ended": False}
-        meetings = {"meetings": self._meetings.to_state(), "cuts": self._meetings.cuts_ms}
-        return {self._key("marks"): self.marks.to_state(), **meetings, self._key("intake"): intake}
+        return {
+            self._key("marks"): self.marks.to_state(),
+            "meetings": self._meetings.to_state(),
+            "cuts": self._meetings.cuts_ms,
+            self._key("intake"): intake,
+            self._key("idle"): self.idle.to_state(),
+        }
 
     def _key(self, what: str) -> str:
         return state_key(what, self.channel)

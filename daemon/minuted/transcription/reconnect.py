@@ -31,8 +31,9 @@ class Failure:
 
     text: str
     code: int | None = None
-    phase: Literal["connecting", "opening", "open"] = "open"
-    """connecting: the upgrade was not answered; opening: before Begin; open: after it."""
+    phase: Literal["minting", "connecting", "opening", "open"] = "open"
+    """minting: there was no token to connect with; `code` is then the token server's HTTP status.
+    connecting: the upgrade was not answered; opening: before Begin; open: after it."""
 
 
 class Verdict(Enum):
@@ -53,6 +54,8 @@ _FATAL_STATUSES: Final = (400, 401, 402, 404, 410, 422)
 def judge(failure: Failure) -> Verdict:
     """Decide on a failure by its code, and by its text where one code has several meanings."""
     code, text = failure.code, failure.text.lower()
+    if failure.phase == "minting":
+        return _judge_minting(code)
     if _BUSY in text or code in (3009, 429):
         return Verdict.BUSY
     if code is None or code == 1006:
@@ -74,6 +77,14 @@ def judge(failure: Failure) -> Verdict:
         return Verdict.FATAL
     # 403 and 407 are as likely a proxy's as the service's, 5xx pass, and what nobody has seen yet may too.
     return Verdict.REFUSED
+
+
+def _judge_minting(status: int | None) -> Verdict:
+    """A token server that knows us not, or is not there at all, will go on so; all else may pass."""
+    if status == 429:
+        return Verdict.BUSY
+    is_final = status is not None and 400 <= status < 500 and status != 408
+    return Verdict.FATAL if is_final else Verdict.REFUSED
 
 
 _WAIT_S_MAX: Final = {

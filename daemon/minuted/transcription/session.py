@@ -9,10 +9,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import assemblyai.streaming.v3.client as sdk_client
 import structlog
@@ -28,10 +29,12 @@ from assemblyai.streaming.v3 import (
 )
 from assemblyai.streaming.v3.models import ErrorEvent, UpdateConfiguration
 from pydantic import Field, ValidationError
+from websockets.protocol import State
 from websockets.sync.client import connect
 
 from minuted.config import LOOPBACK, StreamingSession
 from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ
+from minuted.tokens.minting import NoTokenError
 from minuted.transcription.reconnect import Failure
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -58,11 +61,23 @@ def _connect_watchfully(uri: str, **kwargs: Any) -> Any:
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,
         close_timeout=1,
-        # The usual proxy variables are honoured, but not on the way to this very machine.
-        proxy=None if urlsplit(uri).hostname in LOOPBACK else True,
+        proxy=_proxy_for(uri),
         **_UNMANAGED,
         **kwargs,
     )
+
+
+def _proxy_for(uri: str) -> str | Literal[True] | None:
+    """Honour the usual proxy variables, but not on the way to this very machine."""
+    parts = urlsplit(uri)
+    if parts.hostname in LOOPBACK:
+        return None
+    proxies = getproxies()
+    if {"ws", "wss", "socks", "https", "http"} & proxies.keys() or proxy_bypass(
+        parts.netloc.rpartition("@")[2]
+    ):
+        return True
+    return proxies.get("all", True)  # the one variable that websockets does not look at
 
 
 # The SDK offers no option for this; it keeps the function in one attribute for its own tests to patch.
@@ -123,7 +138,10 @@ class Service:
     """Where to open a session, and as whom."""
 
     url: str
-    key: str
+    key: str = field(repr=False)
+    """Or a temporary token: the SDK and the service take both in the same place."""
+    token_until_s: float = 0.0
+    """For how long the token opens a session, `monotonic` seconds; 0: it is a key."""
 
 
 class Session:
@@ -143,7 +161,13 @@ class Session:
         """When it began to connect; `monotonic` seconds."""
         self.last_heard_s = self.started_s
         """When the service last said anything."""
+        self.opened_s: float | None = None
+        """When the upgrade was answered: from here on it is paid for."""
         self.is_over = False
+        self.has_ended = False
+        """The service has said so itself."""
+        self.service: Service | None = None
+        self._socket: Any = None
         self._is_terminating = False
         self.parameters = parameters
         self._find_service = find_service
@@ -152,7 +176,20 @@ class Session:
         self._phase: Any = "connecting"
         self._key = ""
         self._lock = threading.Lock()
-        threading.Thread(target=self._open, name="connect", daemon=True).start()
+        self._connecting = threading.Thread(target=self._open, name="connect", daemon=True)
+        self._connecting.start()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its socket is closed, or never was open, and never will be."""
+        return not self._connecting.is_alive() and (
+            self._socket is None or self._socket.state is State.CLOSED
+        )
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether it was closed without the service having said so: it may not know, and count on."""
+        return not self.has_ended and self._socket is not None and self._socket.close_code == 1006
 
     @property
     def queued_ms(self) -> int:
@@ -205,7 +242,7 @@ class Session:
 
     def _open(self) -> None:
         try:
-            service = self._find_service()
+            service = self.service = self._find_service()
             self._key = service.key
             client = _Client(
                 StreamingClientOptions(
@@ -221,17 +258,23 @@ class Session:
             # Events come before connect() returns, and are answered.
             self._client = client
             client.connect(self.parameters)
+        except NoTokenError as error:
+            phase: Any = "connecting" if error.is_away else "minting"
+            self._close(Failure(str(error), error.status, phase))
+            return
         except Exception as error:
             # Name resolution, TLS set-up and the like may raise past the SDK's own handling.
             self._close(Failure(f"{type(error).__name__}: {error}", phase="connecting"))
             return
         if client._websocket is None:  # noqa: SLF001  # refused: the Error handler has said why
             return
+        self._socket, self.opened_s = client._websocket, time.monotonic()  # noqa: SLF001
         with self._lock:
             if self._phase == "connecting":
                 self._phase, self.last_heard_s = "opening", time.monotonic()
         if self.is_over:
-            self._disconnect()
+            client.disconnect()  # it was abandoned meanwhile: an open socket would be paid for
+            self._client = None
         else:
             self._post(self, Opened())
 
@@ -253,7 +296,7 @@ class Session:
             if not self._is_terminating:
                 self._close(Failure("ended without having been asked to", 1000, self._phase))
                 return
-            self.is_over = True
+            self.is_over = self.has_ended = True
         self._post(self, event)
 
     def _close(self, failure: Failure) -> None:

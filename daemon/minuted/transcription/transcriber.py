@@ -17,6 +17,7 @@ from minuted.transcription import by_hand
 from minuted.transcription.among import Among
 from minuted.transcription.changing import Changing
 from minuted.transcription.channel import Channel, Sound
+from minuted.transcription.cost import Meter
 from minuted.transcription.meetings import Meetings, Unheard
 from minuted.transcription.order import Order
 from minuted.transcription.overview import overview
@@ -50,6 +51,7 @@ class Transcriber:
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
         self._meetings = Meetings(publisher.journal.state("meetings"), publisher.journal.state("cuts"))
         self._order: Order[Callable[[], None]] = Order()
+        self._meter = Meter(settings, publisher.journal)
         self.revisions = revisions = Revisions(publisher)
         self._channels = [
             Channel(
@@ -57,6 +59,7 @@ class Transcriber:
                 sound,
                 publisher,
                 self._meetings,
+                self._meter,
                 self._changing,
                 revisions,
                 self._post,
@@ -121,6 +124,7 @@ class Transcriber:
             **own,
             **({"billed": len(self._settings.sources)} if self._is_billed_for_each else {}),
             "state": self._state_of(own["state"]),
+            **self._meter.status(),
             **self._changing.status(),
             "meeting": (meeting := by_hand.shown(self._foremost.minutes.meeting)),
             "meeting_title": meeting and meeting["title"],
@@ -147,11 +151,20 @@ class Transcriber:
     # The loop.
 
     def run(self, stop: threading.Event) -> bool:
+        """Work, as `_run` says, and leave the account in order."""
+        try:
+            return self._run(stop)
+        finally:
+            self._meter.tick(time.monotonic())
+            self._meter.store(time.monotonic())
+
+    def _run(self, stop: threading.Event) -> bool:
         """Work until `stop` is set and everything is drained; False when that took too long.
 
         After `stop_timeout_s` it is given up; at once, when a supervisor has asked for it in vain before.
         Asked to leave, it does not drain.
-        Raises ConfigError when the service refuses a recording's key or parameters for good, and
+        Raises ConfigError when the service refuses a recording's key or parameters for good, SpentError
+        when the day's limit is reached while a recording is played, and
         OSError or sqlite3.Error when a journal cannot be read or written.
         """
         give_up_s = leave_s = float("inf")
@@ -208,6 +221,7 @@ class Transcriber:
                     channel.halt(str(error))
             self._halted_at_s = now_s
         now_ms = time.time_ns() // 1_000_000
+        self._meter.tick(now_s)
         self._publisher.tick(now_s, now_ms)
         self._retention.tick(now_s, now_ms)
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 from assemblyai.streaming.v3 import TerminationEvent
 
 from minuted.config import Settings
+from minuted.transcription.access import Access
 from minuted.transcription.echo import differences
 from minuted.transcription.session import (
     BEGIN_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
     Begun,
     Closed,
-    Service,
     Session,
     parameters_of,
 )
@@ -31,7 +31,7 @@ def try_out(settings: Settings) -> tuple[str, list[str]]:
     """
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     session = Session(
-        lambda: Service(settings.service_url.rstrip("/"), settings.api_key()),
+        Access(settings),
         parameters_of(settings.session, local=False),
         lambda _, event: events.put(event),
     )

@@ -1,0 +1,202 @@
+"""Where a temporary token comes from: the service itself, a token server, or a program.
+
+What goes wrong is a NoTokenError whose text may be shown: no key, no secret and no token is in it.
+"""
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from minuted.addresses import LOOPBACK, shown_url
+from minuted.config import KEY_NAME, TOKEN_SECRET_NAME, Settings
+
+ANSWER_S_MAX: Final = 10.0
+"""For a whole answer; the service was seen to take 0.8 to 1.2 s."""
+CONNECT_S_MAX: Final = 4.0
+ANSWER_BYTES_MAX: Final = 1 << 16
+TOKEN_BYTES_MAX: Final = 1 << 14
+"""Real ones have some 2,500 characters."""
+REASON_CHARACTERS_MAX: Final = 200
+LASTS_S: Final = 30.0
+"""How long a token is taken to be good for where nobody says."""
+_FOREIGN: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", KEY_NAME, TOKEN_SECRET_NAME)
+"""What the program does not get of our environment, besides all that only our own processes need."""
+
+
+class NoTokenError(OSError):
+    """No token could be had. `status` is the HTTP answer's, `is_away`: nobody answered at all."""
+
+    def __init__(self, reason: str, status: int | None = None, *, is_away: bool = False) -> None:
+        super().__init__(f"no token: {reason}")
+        self.status = status
+        self.is_away = is_away
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and how long it opens sessions from when it was made."""
+
+    text: str = field(repr=False)
+    expires_s: float = LASTS_S
+
+
+def obtain(settings: Settings, expires_s: int | None = None, session_s: int | None = None) -> Token:
+    """Get a token the way the configuration says. Raises NoTokenError, and ConfigError for a bad secret."""
+    if settings.engine.token_command:
+        return run(settings.engine.token_command)
+    if settings.engine.token_url:
+        return fetch(settings.engine.token_url, settings.token_secret(), expires_s, session_s)
+    return mint(settings.service_url, settings.api_key(), expires_s or 60, session_s)
+
+
+def mint(service_url: str, key: str, expires_s: int, session_s: int | None = None) -> Token:
+    """Have the service at a ws:// or wss:// address make one. Raises NoTokenError."""
+    url = "http" + service_url.rstrip("/").removeprefix("ws") + "/v3/token"
+    return _ask("GET", url, key, key, _terms(expires_s, session_s))
+
+
+def fetch(url: str, secret: str, expires_s: int | None = None, session_s: int | None = None) -> Token:
+    """Have a token server give one, for no longer than it allows. Raises NoTokenError."""
+    return _ask("POST", url, f"Bearer {secret}", secret, _terms(expires_s, session_s))
+
+
+def run(command: Sequence[str]) -> Token:
+    """Have a program print one: the token alone, or as JSON. Raises NoTokenError."""
+    name = Path(command[0]).name
+    ours = {
+        each: value
+        for each, value in os.environ.items()
+        if each not in _FOREIGN and not each.startswith("MINUTED_")
+    }
+    # A file, not a pipe: what the program leaves running cannot hold us up by keeping it open.
+    with tempfile.TemporaryFile() as printed:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.DEVNULL,
+                env=ours,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise NoTokenError(f"{name} cannot be started: {error.strerror}") from None
+        try:
+            status = process.wait(ANSWER_S_MAX)
+        except subprocess.TimeoutExpired:
+            raise NoTokenError(f"{name} took longer than {ANSWER_S_MAX:.0f} s") from None
+        finally:
+            _end(process)
+        if status:
+            raise NoTokenError(f"{name} ended with exit status {status}")
+        return _printed(printed, name)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End what is left of the program, with all it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _printed(printed: IO[bytes], name: str) -> Token:
+    printed.seek(0)
+    text = printed.read(ANSWER_BYTES_MAX + 1).decode(errors="replace").strip()
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        told = {"token": text}
+    return _token(told if isinstance(told, dict) else {"token": text}, name)
+
+
+def _terms(expires_s: int | None, session_s: int | None) -> dict[str, int]:
+    terms = {"expires_in_seconds": expires_s, "max_session_duration_seconds": session_s}
+    return {name: value for name, value in terms.items() if value is not None}
+
+
+def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[str, int]) -> Token:
+    where = shown_url(url)
+    parts = urlsplit(url)
+    try:
+        with (
+            httpx.Client(
+                timeout=httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX),
+                # The machine's own certificates, as for the sessions; a company's may be among them.
+                verify=ssl.create_default_context() if parts.scheme == "https" else True,
+                # The usual proxy variables are honoured, but not on the way to this very machine.
+                trust_env=parts.hostname not in LOOPBACK,
+            ) as client,
+            client.stream(
+                method,
+                url,
+                params=terms,
+                headers={"Authorization": authorization, "Accept-Encoding": "identity"},
+            ) as response,
+        ):
+            status, content = response.status_code, _read(response, where)
+    except httpx.TransportError as error:
+        # A proxy that refuses is an answer; whoever does not answer is tried again soon.
+        is_away = not isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol)
+        raise NoTokenError(f"{where}: {_reason(error)}", is_away=is_away) from None
+    except ImportError as error:  # a SOCKS proxy needs one more library
+        raise NoTokenError(f"{where}: {error}") from None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise NoTokenError(f"{where}: {type(error).__name__}") from None
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError):
+        told = {}
+    told = told if isinstance(told, dict) else {}
+    if status != httpx.codes.OK:
+        said = _harmless(str(told.get("error") or ""), secret)
+        raise NoTokenError(f"{where} answered {status}" + (f" ({said})" if said else ""), status)
+    return _token(told, where)
+
+
+def _read(response: httpx.Response, where: str) -> bytes:
+    content, until_s = b"", time.monotonic() + ANSWER_S_MAX
+    for piece in response.iter_raw():
+        content += piece
+        if len(content) > ANSWER_BYTES_MAX or time.monotonic() > until_s:
+            raise NoTokenError(f"{where} answers with too much, or too slowly")
+    return content
+
+
+def _token(told: Mapping[str, Any], where: str) -> Token:
+    text = told.get("token")
+    if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise NoTokenError(f"{where} gave no token")
+    if len(text) > TOKEN_BYTES_MAX:
+        raise NoTokenError(f"{where} gave a token of over {TOKEN_BYTES_MAX} characters")
+    expires_s = told.get("expires_in_seconds")
+    lasts = isinstance(expires_s, int | float) and not isinstance(expires_s, bool) and expires_s > 0
+    return Token(text, float(expires_s) if lasts else LASTS_S)  # type: ignore[arg-type]  # it was looked at
+
+
+def _reason(error: httpx.TransportError) -> str:
+    """Say what an address did not do; the error's own text may have a name and password in it."""
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx.ProxyError):
+        return f"the proxy refused ({str(error)[:3]})"
+    deepest: BaseException = error
+    while deepest.__cause__ or deepest.__context__:
+        deepest = deepest.__cause__ or deepest.__context__  # type: ignore[assignment]  # one of them is there
+    told = getattr(deepest, "verify_message", None) or getattr(deepest, "strerror", None)
+    return str(told or type(error).__name__)
+
+
+def _harmless(text: str, secret: str) -> str:
+    text = text.replace(secret, "<secret>") if secret else text
+    return "".join(each for each in text if each.isprintable())[:REASON_CHARACTERS_MAX]

@@ -1,0 +1,166 @@
+"""The session closed in silence and opened again by speech: every word, and none of the money."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from minuted.messages import Session
+from minuted.transcription.idle import PRE_ROLL_FRAMES
+from simulator import Fault, Service
+from simulator.coded import compose
+from voices import utterances
+
+SHORT = "idle_after_s = 1\n"
+IN_MEMORY = "[journal]\naudio = 'memory'\n"
+SILENCE_S = 3.5
+NOBODY = utterances(0, 2.0)
+
+
+def idle_of(room) -> bool:
+    return room.transcriber.status()["idle_since_ms"] is not None
+
+
+def texts(recording) -> list[str]:
+    return [word.text for word in recording.words]
+
+
+def reasons(room) -> list[str]:
+    return [
+        f"{message.event} {message.reason}".strip()
+        for message in room.messages
+        if isinstance(message, Session)
+    ]
+
+
+@pytest.mark.parametrize(("journal", "times"), [("", 3), (IN_MEMORY, 1)], ids=["disk", "memory"])
+def test_after_every_silence_the_first_word_is_there(make_room: Callable, journal: str, times: int) -> None:
+    """Each session begins 1.5 s before what woke it; in between none is open, and no word is lost."""
+    said = utterances(times, SILENCE_S)
+    with Service() as service:
+        room = make_room(service, SHORT + journal)
+        room.play(said, in_real_time=True)
+        room.wait_for(lambda: idle_of(room))
+        status = room.transcriber.status()
+        room.end()
+        sessions = list(service.sessions)
+
+    assert room.words == texts(said)
+    assert len(sessions) == times + 1  # the first is open until it is known that nobody speaks
+    assert [each for each in reasons(room) if each != "drained"] == ["started", "ended idle"] * (times + 1)
+    assert (status["wakes"], status["wakes_in_vain"]) == (times, 0)
+    assert status["backlog_s"] == 0
+    assert status["saved_today_s"] > 1
+    assert not room.gaps
+    assert all(before.ended_at_s < after.at_s for before, after in pairwise(sessions))
+    # All that is left out lies further from the words than the pre-roll.
+    for session, word in zip(sessions[1:], said.words[::2], strict=True):
+        begins = said.pcm.find(bytes(session.pcm[:1600])) // 32
+        assert begins <= word.end_ms - PRE_ROLL_FRAMES * 50 + 1000
+
+
+def test_what_was_said_while_the_process_was_away_is_looked_at_by_the_next(make_room: Callable) -> None:
+    """Killed while nobody spoke: what came in since was looked at by nobody, and may be speech."""
+    with Service() as service:
+        room = make_room(service, SHORT)
+        room.play(NOBODY, in_real_time=True)
+        room.wait_for(lambda: idle_of(room))
+        room.transcriber.leave()
+        room.wait_for(lambda: room.drained is not None)
+        said = utterances(1, 2.0)
+        room.play(said, paced=True)
+        room.close()
+
+        following = make_room(service, SHORT)
+        following.wait_for(lambda: following.finals)
+        following.end()
+    assert following.transcriber.status()["wakes_in_vain"] == 0
+    assert following.words == texts(said)
+
+
+def test_a_restart_in_silence_opens_no_session(make_room: Callable) -> None:
+    """Nobody has spoken: the next process goes on listening, and drains without a session."""
+    with Service() as service:
+        room = make_room(service, SHORT)
+        room.play(NOBODY, in_real_time=True)
+        room.wait_for(lambda: idle_of(room))
+        room.transcriber.leave()
+        room.wait_for(lambda: room.drained is not None)
+        room.play(NOBODY, paced=True)
+        room.close()
+
+        following = make_room(service, SHORT)
+        assert idle_of(following)
+        following.end()
+        assert len(service.sessions) == 1
+    assert following.transcriber.status()["held_s"] == 0
+
+
+def test_a_session_that_breaks_while_it_closes_is_heard_again(make_room: Callable) -> None:
+    """Silent is only what the service has confirmed to have heard, or what the detector has looked at."""
+    # Loud, and no speech to the detector: only the service can tell these words.
+    unheard = compose(1, words=(2, 2), tail_ms=2500)
+    said = utterances(1, 0.5, first_number=100)
+    with Service([Fault(name="stall", at_audio_ms=100, session=0)]) as service:
+        room = make_room(service, SHORT)
+        room.play(unheard, in_real_time=True)
+        room.play(said, in_real_time=True)
+        room.wait_for(lambda: "retrying" in room.session_events)
+        room.wait_for(lambda: len(room.words) >= 4)
+        room.end()
+    assert room.words == texts(unheard) + texts(said)
+
+
+def test_an_outage_while_nobody_speaks_is_no_matter_and_speech_in_it_is_kept(make_room: Callable) -> None:
+    """Nothing is tried before somebody speaks; then it is, until the service is there."""
+    said = utterances(1, 2.0)
+    service = Service()
+    service.start()
+    room = make_room(service, SHORT)
+    room.play(NOBODY, in_real_time=True)
+    room.wait_for(lambda: idle_of(room))
+    service.stop()
+    room.play(said, in_real_time=True)
+    room.wait_for(lambda: "retrying" in room.session_events)
+    service.start()
+    room.wait_for(lambda: room.finals)
+    room.end()
+    service.close()
+    assert room.words == texts(said)
+
+
+def test_a_pause_in_silence_needs_no_session(make_room: Callable) -> None:
+    """What was looked at to its end is silent; the pause is one, and after it speech wakes as before."""
+    said = utterances(1, 2.0)
+    with Service() as service:
+        room = make_room(service, SHORT)
+        room.play(NOBODY, in_real_time=True)
+        room.wait_for(lambda: idle_of(room))
+        room.pause()
+        room.wait_for(lambda: room.transcriber.status()["state"] == "paused")
+        assert len(service.sessions) == 1
+        room.skip(100)
+        room.play(said, in_real_time=True)
+        room.end()
+        assert len(service.sessions) == 2
+    assert room.words == texts(said)
+    assert [gap.reason for gap in room.gaps] == ["paused"]
+
+
+def test_a_recording_played_as_fast_as_it_goes_is_one_session(make_room: Callable) -> None:
+    """Its sound is all there: a session closed in its silences would save nothing."""
+    with Service() as service:
+        room = make_room(service, SHORT)
+        room.play(utterances(2, SILENCE_S), source="talk.wav")
+        room.end()
+        assert len(service.sessions) == 1
+
+
+def test_asked_never_to_close_it_stays_open(make_room: Callable) -> None:
+    """0 is the promise without a condition."""
+    with Service() as service:
+        room = make_room(service, "idle_after_s = 0\n")
+        room.play(NOBODY, in_real_time=True)
+        assert len(service.sessions) == 1
+        assert service.sessions[0].ended_at_s is None
+        room.end()
