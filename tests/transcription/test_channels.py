@@ -11,7 +11,7 @@ from minuted.journal.audio import segment_numbers
 from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
 from minuted.messages import Turn, from_map
-from minuted.transcription import minutes
+from minuted.transcription import among
 from simulator import Fault, Service
 from simulator.coded import Recording, compose
 from transcription.call import FIRST_MS, Call
@@ -97,7 +97,7 @@ def test_a_final_that_waits_has_moved_no_mark_and_is_heard_again_by_a_successor(
     make_call: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The silence after it is confirmed meanwhile; were it believed, a kill would lose the word before it."""
-    monkeypatch.setattr(minutes, "HOLD_S_MAX", 600.0)
+    monkeypatch.setattr(among, "HOLD_S_MAX", 600.0)
     speech = compose(1, words=(8, 8), word_ms=(600, 600))
     thrown_in = compose(1, words=(1, 1), lead_in_ms=900, tail_ms=6000, first_number=200)
     sides, cut = {"table": thrown_in, "far": speech}, 80
@@ -105,7 +105,7 @@ def test_a_final_that_waits_has_moved_no_mark_and_is_heard_again_by_a_successor(
         call = make_call(service)
         table = call.transcriber._channels[0]
         call.play(sides, slice(cut), in_real_time=True)
-        call.wait_for(lambda: table.minutes.holds)
+        call.wait_for(lambda: table._holds)
         assert table.minutes.marks.live.start * 50 + 7 - FIRST_MS <= thrown_in.words[0].start_ms
         assert call.finals == []
         call = make_call(service)

@@ -1,7 +1,10 @@
 """What several channels tell, as one line and as many."""
 
-from typing import Any
+from typing import Any, get_args
 
+import pytest
+
+from minuted.transcription.lanes import State
 from minuted.transcription.overview import overview
 
 
@@ -10,6 +13,7 @@ def status(state: str = "live", **changes: Any) -> dict[str, Any]:
         (
             *("session_s", "sessions", "reconnects", "handovers", "backlog_s", "behind_s", "held_s"),
             *("taken_s", "dropped_s", "finals", "gaps", "words_known"),
+            *("saved_today_s", "wakes", "wakes_in_vain"),
         ),
         0,
     )
@@ -33,6 +37,13 @@ def test_the_worst_state_is_the_one_to_be_seen_with_its_reason() -> None:
     told = overview({"table": well, "far": ill})
     assert (told["state"], told["reason"]) == ("retrying", "no route")
     assert (told["session_id"], told["model"]) == ("s1", "m")
+
+
+@pytest.mark.parametrize("state", [*get_args(State), "of a later version"])
+def test_every_state_that_sessions_can_have_is_told(state: str) -> None:
+    """One that is not would leave a supervisor without an answer, and it kills what does not answer."""
+    told = overview({"table": status("paused"), "far": status(state)})
+    assert told["state"] == state
 
 
 def test_it_is_paused_when_all_of_it_is() -> None:

@@ -2,16 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from minuted.bus import FramesIn, ReplayServer, TurnsOut
 from minuted.config import Settings
 from minuted.journal.audio import segment_numbers
 from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
 from minuted.messages import FRAME_BYTES, AudioFrame
-from minuted.transcription.sounds import leave_nothing, left_behind, sounds_of
+from minuted.transcription.among import Among
+from minuted.transcription.intake import intake_of
+from minuted.transcription.minutes import Minutes
+from minuted.transcription.order import Order
+from minuted.transcription.publisher import Publisher
+from minuted.transcription.sounds import KEPT, leave_nothing, left_behind, sounds_of
 
 TWO = "[[capture.sources]]\nname = 'table'\n[[capture.sources]]\nname = 'far'\ndevice = 'HDMI'\n"
 
@@ -59,4 +66,20 @@ def test_what_is_left_goes_only_when_its_capture_has_gone(settings: Settings, jo
     writer.close()
     assert leave_nothing(settings, journal, "desk")
     assert not segment_numbers(Folder(settings.audio_dir("desk")))
-    assert (journal.state("marks/desk"), journal.state("intake/desk")) == (None, None)
+    assert [journal.state(f"{what}/desk") for what in KEPT] == [None, None, None]
+
+
+def test_all_that_is_kept_of_a_channel_alone_is_known(settings: Settings, journal: TurnJournal) -> None:
+    """What is forgotten of it would be found by a source that is called so again."""
+    order: Order[Any] = Order()
+    with (
+        TurnsOut(settings.turns_endpoint) as turns,
+        ReplayServer(settings.replay_endpoint) as replay,
+        FramesIn(settings.frames_of("far")) as frames,
+    ):
+        publisher = Publisher(turns, replay, journal)
+        intake = intake_of(settings, frames, journal, "far")
+        Minutes(settings, publisher, intake, among=Among("far", order, list)).store()
+    assert [journal.state(f"{what}/far") is not None for what in KEPT] == [True] * len(KEPT)
+    assert journal.state("meetings") == []
+    assert [journal.state(what) for what in KEPT] == [None] * len(KEPT)

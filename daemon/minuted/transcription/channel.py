@@ -23,6 +23,7 @@ from minuted.config import Settings
 from minuted.messages import FRAME_MS
 from minuted.session_notes import UNWATCHED, has_partials
 from minuted.transcription import by_hand
+from minuted.transcription.among import Among
 from minuted.transcription.changing import Changing
 from minuted.transcription.cost import Meter
 from minuted.transcription.intake import Intake
@@ -30,7 +31,6 @@ from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
 from minuted.transcription.meetings import Meetings, Unheard
 from minuted.transcription.minutes import Minutes
-from minuted.transcription.order import Among
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.revisions import Revisions
 from minuted.transcription.session import Begun, Closed, Event, Opened, Session
@@ -87,9 +87,13 @@ class Channel:
         """Paused, with all that was heard before it safe and no session open."""
         self._ends: deque[tuple[Lane, Event]] = deque()
         """How sessions ended, while finals of theirs wait."""
-        self._is_one_of_several = among is not None
+        self._among = among
         self._was_paused = intake.is_paused
         self._last_sound_s = time.monotonic()
+
+    @property
+    def _holds(self) -> bool:
+        return self._among is not None and self._among.holds
 
     @property
     def is_left_behind(self) -> bool:
@@ -108,7 +112,7 @@ class Channel:
         live, unheard = self.lanes.live, self.minutes.marks.live
         if live is None or unheard is None or live.turns is None or not live.clock.sent_ms:
             return None
-        safe_ms = max(unheard.start * FRAME_MS, self.minutes.offered_ms)
+        safe_ms = max(unheard.start * FRAME_MS, (self._among.offered_ms if self._among else 0))
         if not self.intake.is_paced:
             # It is sent far ahead of its words.
             return safe_ms
@@ -188,7 +192,7 @@ class Channel:
 
     def serve(self, now_s: float) -> None:
         """Open sessions where there is something to hear, and give them sound."""
-        while self._ends and not self.minutes.holds:
+        while self._ends and not self._holds:
             lane, event = self._ends.popleft()
             if lane in self.lanes.all:
                 self._take(lane, event, now_s)
@@ -204,7 +208,7 @@ class Channel:
         So it is where others' recordings play on.
         """
         is_paused = self.intake.is_paused
-        is_over = self._is_one_of_several and self.intake.is_recording and self.intake.has_ended
+        is_over = self._among is not None and self.intake.is_recording and self.intake.has_ended
         finishes = (is_paused or is_over) and not self.intake.has_more
         self.rests = finishes and self._finish() and is_paused
         if is_paused != self._was_paused:
@@ -219,7 +223,7 @@ class Channel:
 
         What waits for its place would be heard again by the next.
         """
-        if not self.intake.is_paused and not self.minutes.holds:
+        if not self.intake.is_paused and not self._holds:
             self.lanes.hand_over(now_s)
 
     def finish(self, now_s: float) -> bool:
@@ -250,7 +254,7 @@ class Channel:
         Its end moves the mark past finals that still wait for their place: it waits, too.
         """
         is_ending = any(ending is lane for ending, _ in self._ends)
-        if is_ending or (isinstance(event, TerminationEvent) and self.minutes.holds):
+        if is_ending or (isinstance(event, TerminationEvent) and self._holds):
             self._ends.append((lane, event))
         else:
             self._take(lane, event, now_s)

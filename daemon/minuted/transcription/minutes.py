@@ -11,9 +11,10 @@ import structlog
 from assemblyai.streaming.v3 import SilenceEvent, TurnEvent
 
 from minuted import messages
-from minuted.config import MICROPHONE, Settings
+from minuted.config import Settings
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
+from minuted.transcription.among import Among, together
 from minuted.transcription.clock import Stretch
 from minuted.transcription.holes import Hole, Losses, gap_of
 from minuted.transcription.idle import Idle
@@ -21,7 +22,6 @@ from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.meetings import Meeting, Meetings, Unheard
-from minuted.transcription.order import HOLD_S_MAX, HOLD_UNPACED_S_MAX, Among
 from minuted.transcription.pauses import mark_after, sound_end_ms, sound_start_ms
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.remarks import Remarks
@@ -34,9 +34,6 @@ KEEP_S: Final = 30.0
 """How often marks that only silence has moved are stored; a kill costs that much silence heard again."""
 UNREADABLE_MAX: Final = 3
 """Sessions that may break on the same sound; then it is declared unheard, and the next begins after it."""
-
-TOGETHER: Final = "recordings"
-"""The source of a meeting of recordings that are played together."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,8 +52,6 @@ class Minutes:
         """`meetings`: those of the room; `among`: its place, where there are several channels."""
         journal = publisher.journal
         self.channel = (among.name or None) if among else None
-        self.offered_ms = 0
-        """The sound time up to which the finals reach that were committed, or wait for it."""
         self._among = among
         self.marks = Marks.from_state(journal.state(self._key("marks")))
         if intake.next_number >= 0:
@@ -155,11 +150,7 @@ class Minutes:
     def _offer(self, lane: Lane, taken: Taken) -> None:
         """Commit a final; where there are several channels, a live one in its place among theirs."""
         if self._among and lane.is_live and taken.words:
-            hold_s = HOLD_S_MAX if self._intake.is_paced else HOLD_UNPACED_S_MAX
-            until_s = time.monotonic() + hold_s
-            self.offered_ms = taken.end_ms
-            commit = partial(self._commit, lane, taken)
-            self._among.order.hold(self._among.name, taken.words[0].start_ms, until_s, commit)
+            self._among.hold(taken, partial(self._commit, lane, taken), is_paced=self._intake.is_paced)
         else:
             self.settle()
             self._commit(lane, taken)
@@ -167,13 +158,7 @@ class Minutes:
     def settle(self) -> None:
         """Commit the finals that wait for their place; the marks may be moved then."""
         if self._among:
-            for commit in self._among.order.settle(self._among.name):
-                commit()
-
-    @property
-    def holds(self) -> bool:
-        """Whether finals wait for their place: what was heard after them is not safe before them."""
-        return self._among is not None and self._among.order.holds(self._among.name)
+            self._among.settle()
 
     def _commit(self, lane: Lane, taken: Taken) -> None:
         """The one way a final takes: journal and mark together, then subscribers, then its sound goes."""
@@ -208,7 +193,7 @@ class Minutes:
             self._move(lane, wordless_ms)
 
     def _move(self, lane: Lane, safe_ms: int) -> None:
-        if not lane.is_muted and not self.holds:
+        if not lane.is_muted and not (self._among and self._among.holds):
             self._unsure.pop(lane.range_id, None)
             hold = self.idle.hold_before if lane.is_live else lane.sent_before
             self.marks.move(lane.range_id, int(min(safe_ms // FRAME_MS, lane.sent_before, hold)))
@@ -267,14 +252,12 @@ class Minutes:
             if unheard.end is not None
         ]
         if self._among:
-            behind += [Unheard(part.start_ms, min(part.end_ms, start_ms)) for part in self._among.unheard()]
+            behind += self._among.unheard_before(start_ms)
         return self._meetings.at(start_ms, self._stretch_at(start_ms), self._gap_ms, behind)
 
     def _stretch_at(self, sound_ms: int) -> Stretch:
         stretch = self._intake.stretches.at(sound_ms)
-        # Recordings that are played together are one meeting.
-        is_together = self._among is not None and stretch.source != MICROPHONE
-        return replace(stretch, source=TOGETHER) if is_together else stretch
+        return together(stretch) if self._among else stretch
 
     @property
     def meeting(self) -> Meeting | None:
@@ -326,8 +309,7 @@ class Minutes:
         """Go back to what was stored last: a turn could not be, and will be heard again."""
         journal = self._publisher.journal
         if self._among:
-            self._among.order.drop(self._among.name)
-            self.offered_ms = 0
+            self._among.drop()
         self.marks = Marks.from_state(journal.state(self._key("marks")))
         self.restore_meetings()
 

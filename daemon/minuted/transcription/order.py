@@ -4,11 +4,9 @@ A final that is held has moved no mark: the process killed, its sound is heard a
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
-
-from minuted.transcription.meetings import Unheard
 
 HOLD_S_MAX: Final = 2.0
 """How long a final waits for what another channel began to say before it; then it goes first."""
@@ -85,13 +83,3 @@ def _waits(held: Held[T], pending_ms: Mapping[str, int]) -> bool:
     return any(
         channel != held.channel and from_ms < held.begins_ms for channel, from_ms in pending_ms.items()
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Among:
-    """A channel's place among several."""
-
-    name: str
-    order: Order[Callable[[], None]]
-    unheard: Callable[[], list[Unheard]]
-    """What the others have not heard yet."""

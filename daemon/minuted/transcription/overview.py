@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-_STATES: Final = ("halted", "refused", "retrying", "connecting", "live", "idle", "paused")
-"""What is worth telling first: paused they are only when all are."""
+_STATES: Final = ("halted", "limit", "refused", "retrying", "connecting", "live", "idle", "paused")
+"""What is worth telling first, what is not known here before all; paused they are only when all are."""
 _ADDED: Final = (
     *("sessions", "reconnects", "handovers", "behind_s", "held_s", "taken_s", "dropped_s"),
-    *("finals", "gaps", "words_known"),
+    *("finals", "gaps", "words_known", "saved_today_s", "wakes", "wakes_in_vain"),
 )
 _LARGEST: Final = ("session_s", "backlog_s")
 
@@ -17,7 +17,7 @@ def overview(channels: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     if list(channels) == [""]:
         return dict(channels[""])
     told = list(channels.values())
-    leading = min(told, key=lambda status: _STATES.index(status["state"]))
+    leading = min(told, key=lambda status: _rank(status["state"]))
     live = next((status for status in told if status["session_id"]), leading)
     return {
         **leading,
@@ -27,3 +27,7 @@ def overview(channels: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         **{key: max(status[key] for status in told) for key in _LARGEST},
         "channels": {name: dict(status) for name, status in channels.items()},
     }
+
+
+def _rank(state: str) -> int:
+    return _STATES.index(state) if state in _STATES else -1

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Final
 
 from minuted.bus import FramesIn
 from minuted.config import Settings
@@ -11,6 +12,9 @@ from minuted.journal.folder import Folder, FolderInUseError
 from minuted.journal.turns import TurnJournal
 from minuted.transcription.channel import Sound
 from minuted.transcription.intake import JournalIntake, intake_of, state_key
+
+KEPT: Final = ("marks", "intake", "idle")
+"""What the turn journal keeps of each channel."""
 
 
 def sounds_of(settings: Settings, frames: Mapping[str, FramesIn], journal: TurnJournal) -> list[Sound]:
@@ -51,5 +55,5 @@ def leave_nothing(settings: Settings, journal: TurnJournal, name: str) -> bool:
         folder.sync_names()
     finally:
         folder.close()
-    journal.keep({state_key("marks", name): None, state_key("intake", name): None})
+    journal.keep({state_key(what, name): None for what in KEPT})
     return True

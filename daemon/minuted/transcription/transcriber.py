@@ -14,11 +14,12 @@ from minuted.config import Settings
 from minuted.journal.turns import TurnJournalFullError
 from minuted.runtime import pulse
 from minuted.transcription import by_hand
+from minuted.transcription.among import Among
 from minuted.transcription.changing import Changing
 from minuted.transcription.channel import Channel, Sound
 from minuted.transcription.cost import Meter
 from minuted.transcription.meetings import Meetings, Unheard
-from minuted.transcription.order import Among, Order
+from minuted.transcription.order import Order
 from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.retention import Retention
