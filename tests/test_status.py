@@ -123,6 +123,7 @@ def test_details_leave_out_what_is_nothing():
     assert details({"state": "waiting", "lag": 2, "last_error": "timeout"}) == "2 behind, timeout"
     assert details({"state": "backoff", "status": "killed by SIGKILL"}) == "killed by SIGKILL"
     assert details({"state": "live", "status": "ready"}) == ""
+    assert details({"state": "idle", "saved_today_s": 4000.0}) == "session closed for 1 h 6 min today"
 
 
 @pytest.mark.parametrize(
