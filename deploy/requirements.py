@@ -1,6 +1,7 @@
 """Print deploy/requirements.txt: the part of constraints.txt that an installed minuted needs.
 
-Read from what is installed: the package's own dependencies, the local engine, and what builds the wheel.
+Read from what is installed: the package's own dependencies, the local engine, the token server, and what
+builds the wheel.
 """
 
 import re
@@ -21,6 +22,7 @@ def main() -> int:
         [
             *project["project"]["dependencies"],
             *project["project"]["optional-dependencies"]["local"],
+            *project["project"]["optional-dependencies"]["token-server"],
             *project["build-system"]["requires"],
         ]
     )
