@@ -95,18 +95,22 @@ def test_what_was_changed_by_command_outlives_kills_and_what_was_to_outlives_res
         assert "profile interview" in shown
         assert "meeting “Ward 7”" in shown
 
+        before = len(service.sessions)
         os.kill(transcription(daemon)["pid"], signal.SIGKILL)
-        live(daemon, service, 2)
-        parameters = service.sessions[1].parameters
+        live(daemon, service, before + 1)
+        parameters = service.sessions[-1].parameters
         assert parameters["max_turn_silence"] == 2000
         assert parameters["keyterms_prompt"] == ["metformin"]
         assert parameters["prompt"] == "A ward round."
         speak(1)
 
         assert daemon.stop() == 0
+        # A busy machine may have cost a session or two more.
+        before = len(service.sessions)
         daemon.start(**environment)
-        live(daemon, service, 3)
-        parameters = service.sessions[2].parameters
+        live(daemon, service, before + 1)
+        last = service.sessions[-1]
+        parameters = last.parameters
         assert parameters["max_turn_silence"] == 2000
         assert parameters["keyterms_prompt"] == ["metformin"]
         assert "prompt" not in parameters
@@ -114,7 +118,7 @@ def test_what_was_changed_by_command_outlives_kills_and_what_was_to_outlives_res
         assert "ended: “Ward 7”" in done(daemon, "meeting", "end")
 
         assert done(daemon, "configure", "--reset").split()[:2] == ["profile", "none"]
-        assert [sorted(each.items()) for each in service.sessions[2].asked("UpdateConfiguration")] == [
+        assert [sorted(each.items()) for each in last.asked("UpdateConfiguration")] == [
             [("keyterms_prompt", []), ("max_turn_silence", 1200), ("type", "UpdateConfiguration")]
         ]
         status = transcription(daemon)
