@@ -71,6 +71,16 @@ def raw() -> Iterator[Callable[[int], "zmq.Socket[bytes]"]]:
 
 
 @pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The local time is UTC."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
 def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nowhere to find a key: a clean environment and an empty working directory, which is given."""
     for name in (KEY_NAME, TOKEN_SECRET_NAME, SERVICE_NAME, "CREDENTIALS_DIRECTORY", "MINUTED_ENGINE_KEY"):

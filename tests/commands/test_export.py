@@ -1,7 +1,6 @@
 """`minuted export` finds the meeting that is meant, and leaves no half file."""
 
 import json
-import time
 from collections.abc import Callable
 
 import pytest
@@ -16,13 +15,7 @@ DAY_MS = 86_400_000
 SEVERAL = "these are 2 meetings (m0, m1): name one with --meeting"
 
 
-@pytest.fixture(autouse=True)
-def utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("utc")
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """A pause through the whole line: microphone, sessions, minutes, and every restart in between."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from capture.virtual_microphone import VirtualMicrophones
+from pipeline.conftest import wait_for
 from simulator import Service
 from simulator.coded import Recording, compose
 
@@ -21,22 +20,6 @@ url = "@url"
 [sinks.file_log]
 path = "@output/turns.jsonl"
 """
-WAIT_S = 60.0
-
-
-@pytest.fixture
-def microphones(runtime_dir: Path) -> Iterator[VirtualMicrophones]:
-    (runtime_dir / "sound").mkdir()
-    made = VirtualMicrophones(runtime_dir / "sound", "ceiling")
-    yield made
-    made.stop()
-
-
-def wait_for(come: Callable[[], object]) -> None:
-    until_s = time.monotonic() + WAIT_S
-    while not come():
-        assert time.monotonic() < until_s, "it does not come"
-        time.sleep(0.02)
 
 
 def pcm_of(recording: Recording) -> bytes:

@@ -2,15 +2,13 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from capture.virtual_microphone import VirtualMicrophones
-from pipeline.conftest import Daemon
+from pipeline.conftest import Daemon, wait_for
 from simulator import Service
 from simulator.coded import compose
 
@@ -27,23 +25,6 @@ path = "@output/turns.jsonl"
 [sinks.srt]
 directory = "@output/srt"
 """
-WAIT_S = 60.0
-
-
-@pytest.fixture
-def microphones(runtime_dir: Path) -> Iterator[VirtualMicrophones]:
-    (runtime_dir / "sound").mkdir()
-    made = VirtualMicrophones(runtime_dir / "sound", "ceiling")
-    yield made
-    made.stop()
-
-
-def wait_for(come: Callable[[], Any]) -> Any:
-    until_s = time.monotonic() + WAIT_S
-    while not (found := come()):
-        assert time.monotonic() < until_s, "it does not come"
-        time.sleep(0.02)
-    return found
 
 
 def done(daemon: Daemon, *words: str) -> str:

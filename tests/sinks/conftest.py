@@ -1,6 +1,5 @@
 """Sinks in a bare environment at a known hour, and a receiver for what they post."""
 
-import time
 from contextlib import closing
 
 import pytest
@@ -10,12 +9,8 @@ from sinks.samples import opened
 
 
 @pytest.fixture(autouse=True)
-def utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def in_utc(utc):
+    """Files are named by the local time."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,20 +1,10 @@
 """The title of a meeting in the name of its subtitles."""
 
-import time
 from pathlib import Path
 
 import pytest
 
 from sinks.samples import opened, turn
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize(
