@@ -74,6 +74,7 @@ class Room:
         on_disk = settings.journal.audio == "disk"
         self._writer = AudioWriter(Folder(settings.state_dir / "audio"), hours_max=1) if on_disk else None
         self._frames = FramesOut(settings.frames_endpoint)
+        self._sent_before = -1
         self._next_number = max(FIRST, self._writer.next_number) if self._writer else FIRST
 
         def work() -> None:
@@ -120,6 +121,12 @@ class Room:
             )
             self._send(frame)
             self._next_number += 1
+            self._sent_before = self._next_number
+
+    @property
+    def has_taken_all(self) -> bool:
+        """Whether all that was played has come in: a moment then is where the sound is."""
+        return all(channel.intake.next_number >= self._sent_before for channel in self.transcriber._channels)
 
     def _send(self, message: AudioFrame | AudioGap | AudioEnd) -> None:
         """As capture does: the journal first, and then it need not wait."""

@@ -27,6 +27,7 @@ UPDATE = "UpdateConfiguration"
 def wish(room: Any, op: str = "configure", **details: Any) -> dict[str, Any]:
     """Ask as the control socket does, and give the answer."""
     name = f"wish-{time.monotonic_ns()}"
+    room.wait_for(lambda: room.has_taken_all)
     room.transcriber.wish({"op": op, "wish": name, "before_s": time.monotonic() + 60, **details})
     answer = room.transcriber.wishes.answer
     room.wait_for(lambda: answer({"wish": name})["state"] == "done")
