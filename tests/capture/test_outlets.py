@@ -6,9 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import zmq
 from structlog.testing import capture_logs
 
-from capture.scripted import FIRST, LOUD, Run, Script
+from capture.scripted import FIRST, LOUD, WAIT_S, Run, Script
 from journal.failing_disk import Disk, FailingFolder
 from journal.sound import read_all
 from minuted.bus import FramesOut
@@ -55,11 +56,15 @@ def send(audio: Path, endpoint: str) -> Iterator[Callable[..., Run]]:
         hours_max: float = 1.0,
         segment_s: float = 60.0,
         played_from: int | None = None,
+        is_heard: bool = False,
     ) -> Run:
         writer = AudioWriter(folder or Folder(audio), hours_max=hours_max, segment_s=segment_s)
 
         def outlet(stop: threading.Event) -> Journalled:
-            return Journalled(writer, Folder(audio), FramesOut(endpoint), stop, played_from=played_from)
+            out = FramesOut(endpoint)
+            # A busy machine connects late, and nobody is waited for.
+            assert not is_heard or out._socket.poll(WAIT_S * 1000, zmq.POLLOUT)
+            return Journalled(writer, Folder(audio), out, stop, played_from=played_from)
 
         if backlog is None:
             backlog = Backlog(100_000, when_full="drop")
@@ -85,7 +90,7 @@ def end(number: int, reason="drained") -> AudioEnd:
 
 
 def test_frames_and_their_end_are_in_the_journal_and_in_the_socket(send, audio, receiver):
-    run = send(Script(50, stays=True))
+    run = send(Script(50, stays=True), is_heard=True)
     receiver.receive_until(lambda: receiver.frames)
     run.stop.set()
     receiver.receive_until(lambda: receiver.end)
