@@ -1,4 +1,4 @@
-"""Where a secret is looked for. The key's places are in tests/test_config.py; here are the other's."""
+"""Where a secret is looked for. The key's places are in tests/config/test_key.py; here are the other's."""
 
 import os
 from pathlib import Path

@@ -1,8 +1,6 @@
 """What the microphone's tests share."""
 
-from minuted.capture.microphone import (
-    Device,
-)
+from minuted.capture.microphone import Device
 
 
 def device(name: str, *, channels: int = 1, rate_hz: int = 48000, is_default: bool = False) -> Device:

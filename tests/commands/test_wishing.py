@@ -1,8 +1,5 @@
 """Asking the running transcription for something, and what is said when it cannot be had."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +10,7 @@ from minuted.commands.wishing import NotDoneError, wish
 from minuted.config import Settings
 from minuted.control import ControlServer
 from minuted.transcription.wishes import Wishes
+from rights import as_user, needs_root
 
 
 @pytest.fixture
@@ -60,19 +58,16 @@ def test_without_a_daemon_nothing_is_waited_for(settings: Settings) -> None:
         wish(settings, "configure")
 
 
-AS_NOBODY = """
-import os, sys
-from pathlib import Path
+ASK = """
+import sys
 import minuted.commands.configuring, minuted.commands.meeting, minuted.runtime.notify, minuted.runtime.signals
 from minuted.cli import main
-os.setgroups([int(group) for group in sys.argv[1].split()])
-os.setgid(65534)
-os.setuid(65534)
-sys.exit(main(sys.argv[2:]))
+
+print(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@needs_root
 @pytest.mark.parametrize("command", [["configure", "--max-turn-silence", "900"], ["meeting", "start"]])
 def test_who_may_not_ask_is_told_so(settings: Settings, serve: Callable, command: list[str]) -> None:
     """The group may look, only the service's own user and root may change, and the others may do nothing."""
@@ -81,20 +76,12 @@ def test_who_may_not_ask_is_told_so(settings: Settings, serve: Callable, command
     config = settings.runtime_dir.parent / f"{settings.runtime_dir.name}.toml"
     config.write_text(f'runtime_dir = "{settings.runtime_dir}"\nstate_dir = "{settings.runtime_dir}/state"\n')
     config.chmod(0o644)
-    said = {}
-    for groups in ("0", ""):
-        done = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, groups, *command, "--config", str(config)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 1, done
-        said[groups] = done.stderr
+    words = [*command, "--config", str(config)]
+    member, stranger = as_user(ASK, *words, groups=[0]), as_user(ASK, *words)
     config.unlink()
-    assert f"only root and the service's own user may ask for '{command[0]}'" in said["0"]
-    assert f"no access to {settings.runtime_dir}: ask to be put into its group" in said[""]
+    assert f"only root and the service's own user may ask for '{command[0]}'" in member
+    assert f"no access to {settings.runtime_dir}: ask to be put into its group" in stranger
+    assert member.splitlines()[0] == stranger.splitlines()[0] == "1"
 
 
 def test_a_restart_in_the_middle_is_said(settings: Settings) -> None:
