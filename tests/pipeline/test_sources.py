@@ -5,6 +5,7 @@ import signal
 import time
 import wave
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,9 @@ def texts(recording: Recording) -> list[str]:
 
 
 def said(daemon: Any, channel: str) -> list[dict[str, Any]]:
+    """A channel's words by their true time: what a break left behind is told after what is live."""
     turns = [turn for turn in daemon.turns if turn["type"] == "turn" and turn["channel"] == channel]
-    return [word for turn in turns for word in turn["words"]]
+    return sorted((word for turn in turns for word in turn["words"]), key=itemgetter("start_ms"))
 
 
 def save_stereo(path: Path, *recordings: Recording) -> None:
