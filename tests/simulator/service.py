@@ -81,8 +81,6 @@ class Service(Observed):
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: Server | None = None
-        self._servers: list[Server] = []
-        """The listener and those before it, which may still have sessions."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -159,7 +157,7 @@ class Service(Observed):
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._failed)
         self._stopping = asyncio.Event()
-        self._listener, self._servers = None, []
+        self._listener = None
         try:
             await self._listen()
             outcome.append(None)
@@ -172,11 +170,12 @@ class Service(Observed):
         self._stop_listening()
         for task in self._tasks:
             task.cancel()
-        for connection in list(self._open):
-            connection.transport.abort()
-        kept = {task for server in self._servers for task in server.handler_tasks}
-        if kept:
-            await asyncio.wait(kept, timeout=WAIT_S_MAX)
+        async with asyncio.timeout(WAIT_S_MAX):
+            # One that was just being accepted comes when the others are gone.
+            while self._open or len(asyncio.all_tasks()) > 1:
+                for connection in list(self._open):
+                    connection.transport.abort()
+                await asyncio.sleep(0.001)
 
     def _failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._errors.append(context.get("exception") or RuntimeError(context["message"]))
@@ -203,7 +202,6 @@ class Service(Observed):
             logger=_log,
             create_connection=partial(_Tracked, self._open, self._lost),
         )
-        self._servers.append(self._listener)
         self._note("listening", port=self.port)
 
     def _stop_listening(self) -> None:
