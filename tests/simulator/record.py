@@ -176,3 +176,8 @@ class Observed:
     def wait_until(self, come: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
         """Wait until `come()` is true, looking after every event. Raises TimeoutError."""
         self.record.wait_until(come, timeout_s)
+
+    def close_codes(self) -> list[int | None]:
+        """Give how each session was closed, once all of them are: later than their last word."""
+        self.wait_until(lambda: all(session.ended_at_s is not None for session in self.sessions))
+        return [session.close_code for session in self.sessions]

@@ -133,11 +133,11 @@ def test_a_session_hands_over_before_it_expires(make_room: Callable) -> None:
         room = make_room(service)
         room.play(recording, in_real_time=True)
         room.end()
+        assert set(service.close_codes()) == {1000}
         sessions = list(service.sessions)
     assert len(sessions) >= 3
     assert room.words == texts(recording)
     assert room.transcriber.status()["handovers"] == len(sessions) - 1
-    assert [session.close_code for session in sessions] == [1000] * len(sessions)
     assert all(after.at_s < before.ended_at_s for before, after in pairwise(sessions))
     assert "retrying" not in room.session_events
 
@@ -148,10 +148,10 @@ def test_with_one_session_the_next_begins_when_the_old_one_has_ended(make_room: 
         room = make_room(service, ONE_SESSION)
         room.play(recording, in_real_time=True)
         room.end()
+        assert set(service.close_codes()) == {1000}
         sessions = list(service.sessions)
     assert len(sessions) >= 3
     assert room.words == texts(recording)
-    assert [session.close_code for session in sessions] == [1000] * len(sessions)
 
 
 def test_a_new_process_goes_on_where_the_last_one_was(make_room: Callable) -> None:
