@@ -28,6 +28,7 @@ per_hour = 3600
 path = "@output/turns.jsonl"
 """
 RECORDING = compose(1, words=(4, 4), tail_ms=1000)
+WHILE_LOOKED_AT = compose(1, words=(4, 4), tail_ms=60_000)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_room_without_a_key_hears_every_word_and_keeps_its_secret(
     with Running(make_settings(), make) as server:
         secret = clients.new(server.file, "boardroom")
         daemon = make_daemon(CONFIG.format(service=service.url, tokens=server.url))
-        sound = str(RECORDING.save(daemon.output / "talk.wav"))
+        sound = str(WHILE_LOOKED_AT.save(daemon.output / "long.wav"))
         daemon.start("--input", sound, MINUTED_TOKEN_SECRET=secret)
         told, status = "", {}
         until_s = time.monotonic() + WAIT_S
@@ -75,6 +76,7 @@ def test_a_room_without_a_key_hears_every_word_and_keeps_its_secret(
         assert status["cost_today"] == pytest.approx(status["session_s_today"], abs=0.1)
         assert "today" in told
 
+        sound = str(RECORDING.save(daemon.output / "talk.wav"))
         daemon.start("--input", sound, MINUTED_TOKEN_SECRET=secret)
         assert daemon.wait() == 0
         state = _cost_of(journal_file, until_s)
