@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
 
+import sample_records
 from minuted import Turn, Word, cli
 from minuted.bus import ReplayServer, TurnsOut
 from minuted.config import Settings, parse
@@ -216,18 +217,8 @@ def publisher(make_settings) -> Iterator[Publisher]:
     journal.close()
 
 
-TURN = Turn(
-    id="s:0",
-    room="boardroom",
-    meeting_id="m",
-    meeting_started_at_ms=0,
-    session_id="s",
-    turn_order=0,
-    final=True,
-    start_ms=61_500,
-    end_ms=63_000,
-    text="Grüß Gott.",
-    speaker="A",
+TURN = replace(
+    sample_records.TURN, room="boardroom", start_ms=61_500, end_ms=63_000, text="Grüß Gott.", speaker="A"
 )
 
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import pytest
 
 import minuted
-from minuted import Gap, Reject, Retry, Sink, Turn
+from minuted import Reject, Retry, Sink, Turn
+from sample_records import GAP, TURN
 
 
 class Postcard(Sink):
@@ -17,21 +18,6 @@ class Postcard(Sink):
 
     def write(self, turn: Turn) -> None:
         self.last = turn.text
-
-
-TURN = Turn(
-    id="s:0",
-    room="r",
-    meeting_id="m",
-    meeting_started_at_ms=0,
-    session_id="s",
-    turn_order=0,
-    final=True,
-    start_ms=0,
-    end_ms=1,
-    text="Yes.",
-)
-GAP = Gap(room="r", meeting_id="m", start_ms=0, end_ms=1, reason="paused")
 
 
 def test_annotated_attributes_are_options() -> None:

@@ -10,18 +10,14 @@ from pathlib import Path
 
 import pytest
 
+import sample_records
 from minuted.journal.turns import PAGE_MAX, TurnJournal, TurnJournalFullError
-from minuted.messages import Gap, Turn, Word, from_map
+from minuted.messages import Word, from_map
 
-GAP = Gap(room="r", meeting_id="m", meeting_started_at_ms=5, start_ms=0, end_ms=50, reason="paused")
-TURN = Turn(
-    id="s:0",
-    room="r",
-    meeting_id="m",
+GAP = replace(sample_records.GAP, meeting_started_at_ms=5)
+TURN = replace(
+    sample_records.TURN,
     meeting_started_at_ms=5,
-    session_id="s",
-    turn_order=0,
-    final=True,
     start_ms=100,
     end_ms=900,
     text="Grüß Gott 👋",

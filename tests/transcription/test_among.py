@@ -4,29 +4,17 @@ import time
 
 import pytest
 
-from minuted.messages import Turn
 from minuted.transcription.among import TOGETHER, Among, together
 from minuted.transcription.clock import Stretch
 from minuted.transcription.marks import Heard
 from minuted.transcription.meetings import Unheard
 from minuted.transcription.order import HOLD_S_MAX, HOLD_UNPACED_S_MAX, Order
 from minuted.transcription.turns import Taken
+from sample_records import TURN
 
 
 def taken(begins_ms: int, ends_ms: int) -> Taken:
-    turn = Turn(
-        id="s:0",
-        room="r",
-        meeting_id="m",
-        meeting_started_at_ms=0,
-        session_id="s",
-        turn_order=0,
-        final=True,
-        start_ms=0,
-        end_ms=1,
-        text="Yes.",
-    )
-    return Taken(turn, (Heard("Yes.", begins_ms, ends_ms),), ends_ms)
+    return Taken(TURN, (Heard("Yes.", begins_ms, ends_ms),), ends_ms)
 
 
 @pytest.fixture

@@ -10,23 +10,11 @@ import zmq
 from minuted.bus import ReplayClient, ReplayServer, TurnsIn, TurnsOut
 from minuted.config import Settings
 from minuted.journal.turns import PAGE_MAX, TurnJournal
-from minuted.messages import Gap, Heartbeat, Message, Session, Turn, from_map, pack
+from minuted.messages import Gap, Heartbeat, Message, Session, from_map, pack
 from minuted.transcription.publisher import HEARTBEAT_S, REPLAYS_PER_TICK_MAX, Publisher
+from sample_records import GAP, TURN
 
 WAIT_S = 10
-GAP = Gap(room="r", meeting_id="m", start_ms=0, end_ms=50, reason="paused")
-TURN = Turn(
-    id="s:0",
-    room="r",
-    meeting_id="m",
-    meeting_started_at_ms=0,
-    session_id="s",
-    turn_order=0,
-    final=True,
-    start_ms=0,
-    end_ms=50,
-    text="Yes.",
-)
 
 
 @pytest.fixture
