@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import zmq
 
-from bus.wire import FRAME, GAP, HEARTBEAT, WAIT_S, subclasses, until
+from bus.wire import FRAME, GAP, HEARTBEAT, WAIT_S, subclasses
 from minuted import bus
 from minuted.bus import (
     AddressInUseError,
@@ -33,6 +33,7 @@ from minuted.messages import (
     encode,
     pack,
 )
+from waiting import until
 
 BINDING = [FramesIn, TurnsOut, ReplayServer, Replier]
 

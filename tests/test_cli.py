@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from minuted.bus import TurnsOut, lock
 from minuted.cli import main
 from minuted.config import Settings
 from minuted.control import ControlServer, done
+from waiting import until
 
 WAIT_S = 30
 
@@ -223,9 +223,7 @@ def test_ctrl_c_ends_watching_without_a_word(config, runtime_dir):
             text=True,
         ) as process,
     ):
-        give_up_s = time.monotonic() + WAIT_S
-        while not turns.new_subscriptions():
-            assert time.monotonic() < give_up_s
+        until(turns.new_subscriptions)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=WAIT_S)[0] == ""
         assert process.returncode == 0

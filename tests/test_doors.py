@@ -20,17 +20,9 @@ from minuted.doors import Door, Pass, key_pair, public_key
 from minuted.journal.turns import TurnJournal
 from minuted.messages import Heartbeat
 from minuted.transcription.publisher import Publisher
+from waiting import until
 
 WAIT_S = 20
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    until_s = time.monotonic() + WAIT_S
-    while time.monotonic() < until_s:
-        if result := condition():
-            return result
-        time.sleep(0.005)
-    pytest.fail(f"never happened: {what}")
 
 
 def free_ports() -> int:

@@ -9,7 +9,8 @@ import pytest
 
 from minuted import keys
 from minuted.config import Settings
-from test_doors import Open, free_ports, until
+from test_doors import Open, free_ports
+from waiting import until
 
 FOLDER = Path(__file__).parents[1] / "deploy" / "subscribers"
 LINES_MAX = 60

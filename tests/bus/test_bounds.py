@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import zmq
 
-from bus.wire import FRAME, HEARTBEAT, WAIT_S, subclasses, until
+from bus.wire import FRAME, HEARTBEAT, WAIT_S, subclasses
 from minuted import bus
 from minuted.bus import (
     FramesIn,
@@ -27,6 +27,7 @@ from minuted.messages import (
     encode,
     pack,
 )
+from waiting import until
 
 
 def test_every_socket_has_bounds(runtime_dir: Path) -> None:

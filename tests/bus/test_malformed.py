@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import zmq
 
-from bus.wire import FRAME, GAP, HEARTBEAT, WAIT_S, until
+from bus.wire import FRAME, GAP, HEARTBEAT, WAIT_S
 from minuted.bus import (
     FramesIn,
     ReplayClient,
@@ -20,6 +20,7 @@ from minuted.messages import (
     encode,
     pack,
 )
+from waiting import until
 
 GARBAGE = [b"", b"\xc1", b"\xff" * 300, pack({"v": 1, "type": "unheard of"}), pack({"v": 2, "type": "gap"})]
 

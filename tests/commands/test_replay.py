@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 
 import msgpack
@@ -16,6 +15,7 @@ from minuted.config import Settings
 from minuted.journal.turns import TurnJournal
 from minuted.messages import from_map
 from sinks.samples import load
+from waiting import until
 
 WAIT_S = 60
 GONE = "records 1 to 2 are no longer kept: the first one is 3"
@@ -117,10 +117,7 @@ def test_following_goes_on_with_those_to_come(settings, runtime_dir, publisher) 
     ) as process:
         assert process.stdout is not None
         assert [json.loads(process.stdout.readline())["seq"] for _ in range(2)] == [6, 7]
-        until_s = time.monotonic() + WAIT_S
-        while not publisher.subscriptions:
-            assert time.monotonic() < until_s
-            time.sleep(0.02)
+        until(lambda: publisher.subscriptions)
         publisher.publish(2, lost=True)
         publisher.publish(3)
         assert seqs(process.stdout.read()) == [8, 9, 10, 11]

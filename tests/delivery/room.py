@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,6 @@ from minuted.config import Settings, load
 from minuted.control import status_of
 
 WAIT_S = 60.0
-
-
-def until(reached: Callable[[], Any]) -> Any:
-    """Wait until something is so, and give it; fail when it never is."""
-    end_s = time.monotonic() + WAIT_S
-    while not (found := reached()):
-        assert time.monotonic() < end_s, "it never came to that"
-        time.sleep(0.02)
-    return found
 
 
 class Room:

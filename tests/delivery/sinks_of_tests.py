@@ -1,7 +1,6 @@
 """Sinks that note what they are given, and a runner for them in a thread."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,6 @@ from minuted.delivery.subscription import Subscription
 from minuted.journal.cursor import Cursor, DeadLetter
 
 WAIT_S = 30.0
-
-
-def until(reached: Callable[[], bool]) -> None:
-    """Wait until something is so; fail when it never is."""
-    end_s = time.monotonic() + WAIT_S
-    while not reached():
-        assert time.monotonic() < end_s, "it never came to that"
-        time.sleep(0.01)
 
 
 class Noting(Sink):

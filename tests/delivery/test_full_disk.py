@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from delivery.room import Room, until
+from delivery.room import Room
 from fake_publisher import turn
 from minuted.messages import Turn, Word
+from waiting import until
 
 WORDS = 2000
 TURNS = 8

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from delivery.room import Room, until
+from delivery.room import Room
 from fake_publisher import turn
 from minuted.messages import Turn, Word
 from simulator.receiver import Receiver
+from waiting import until
 
 SEED = 20_261_122
 ROUNDS = 4

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from delivery.room import Room, ended, until
+from delivery.room import Room, ended
 from minuted.delivery import dead_letters
+from waiting import until
 
 TEXT_LOG = '''\
 """Append every final turn to a text file."""

@@ -4,10 +4,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from delivery.sinks_of_tests import MakeDelivery, Noting, _wait, failing, until
+from delivery.sinks_of_tests import MakeDelivery, Noting, _wait, failing
 from fake_publisher import FakePublisher, gap, turn
 from minuted import Gap, Reject, Retry, Sink, Turn
 from minuted.delivery.subscription import TOPICS
+from waiting import until
 
 
 class Partial(Noting):

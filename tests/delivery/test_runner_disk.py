@@ -1,9 +1,10 @@
 """Where there is no room for a cursor or a dead letter."""
 
-from delivery.sinks_of_tests import MakeDelivery, Noting, failing, until
+from delivery.sinks_of_tests import MakeDelivery, Noting, failing
 from fake_publisher import FakePublisher, turn
 from minuted import Reject, Turn
 from minuted.journal.cursor import Cursor
+from waiting import until
 
 
 def fill(cursor: Cursor, *, full: bool = True) -> None:

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
-from delivery.sinks_of_tests import MakeDelivery, Noting, _wait, failing, until
+from delivery.sinks_of_tests import MakeDelivery, Noting, _wait, failing
 from fake_publisher import FakePublisher
 from minuted import Retry
+from waiting import until
 
 
 def test_a_stop_ends_a_long_wait_at_once_and_delivers_what_is_left(

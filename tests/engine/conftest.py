@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from minuted.config import Engine
 from minuted.engine.recogniser import Model
 from minuted.engine.server import Server
 from simulator.client import Client
+from waiting import until
 
 RATE_HZ = 16_000
 INTERVAL_S = 0.7
@@ -102,7 +102,7 @@ def plain_engine(model: Model, loop: Loop) -> Iterator[Server]:
 def engine(plain_engine: Server) -> Iterator[Server]:
     """A server with nothing special about it; a test's sessions end with the test."""
     yield plain_engine
-    wait_for(lambda: plain_engine.status()["sessions"] == 0)
+    until(lambda: plain_engine.status()["sessions"] == 0)
 
 
 @pytest.fixture
@@ -119,13 +119,6 @@ def connect(engine: Server) -> Iterator[Callable[..., Client]]:
     yield open_session
     for client in clients:
         client.__exit__(None, None, None)
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + WAIT_S_MAX
-    while not is_so():
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
 
 
 def messages_of(pcm: bytes, message_bytes: int = RATE_HZ // 10 * 2) -> list[bytes]:

@@ -14,10 +14,11 @@ from assemblyai.streaming.v3 import (
 )
 from websockets.exceptions import ConnectionClosed
 
-from engine.conftest import WAIT_S_MAX, messages_of, silence, wait_for
+from engine.conftest import WAIT_S_MAX, messages_of, silence
 from minuted.engine import parameters, session
 from pipeline_reference import OPENING, normal
 from simulator.client import Client
+from waiting import until
 
 OLD_CONNECT = pytest.mark.filterwarnings(
     "ignore:connect.. must be used as a context manager:DeprecationWarning"
@@ -118,7 +119,7 @@ def test_a_vanished_client_gets_nothing_and_leaves_nothing(engine, speech) -> No
         client.read_until("Begin")
         client.send(messages_of(speech(0.8, 2.5)))
         client.socket.close()
-    wait_for(lambda: engine.status()["sessions"] == 0)
+    until(lambda: engine.status()["sessions"] == 0)
     assert client.finals == []
 
 

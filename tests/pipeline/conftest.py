@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,6 @@ from capture.virtual_microphone import VirtualMicrophones
 
 ENDED_S_MAX = 90
 """A run that has not ended by then hangs; nothing here takes half as long."""
-
-
-WAIT_S = 60.0
-
-
-def wait_for(come: Callable[[], Any]) -> Any:
-    until_s = time.monotonic() + WAIT_S
-    while not (found := come()):
-        assert time.monotonic() < until_s, "it does not come"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture

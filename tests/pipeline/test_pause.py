@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from capture.virtual_microphone import VirtualMicrophones
-from pipeline.conftest import wait_for
 from simulator import Service
 from simulator.coded import Recording, compose
+from waiting import until
 
 CONFIG = """
 [capture]
@@ -43,12 +43,12 @@ def test_a_pause_is_kept_from_everybody_and_told_to_everybody(
     with Service() as service:
         config = CONFIG.replace("@url", service.url) + f'[journal]\naudio = "{audio}"\n'
         daemon = make_daemon(config).start(**environment)
-        wait_for(lambda: daemon.status().get("stages", {}).get("capture", {}).get("frames"))
+        until(lambda: daemon.status().get("stages", {}).get("capture", {}).get("frames"))
         microphones.speak("ceiling", pcm_of(said[0]))
-        wait_for(lambda: daemon.turns)
+        until(lambda: daemon.turns)
         assert daemon.ask("pause", "--for", "2h").stdout.startswith("paused until ")
 
-        wait_for(lambda: daemon.status()["stages"]["transcription"]["state"] == "paused")
+        until(lambda: daemon.status()["stages"]["transcription"]["state"] == "paused")
         capture = daemon.status()["stages"]["capture"]
         assert capture["state"] == "paused"
         assert capture["reason"].startswith("paused until ")
@@ -59,15 +59,15 @@ def test_a_pause_is_kept_from_everybody_and_told_to_everybody(
 
         assert daemon.stop() == 0
         daemon.start(**environment)
-        wait_for(lambda: daemon.status().get("stages", {}).get("capture", {}).get("paused"))
+        until(lambda: daemon.status().get("stages", {}).get("capture", {}).get("paused"))
         microphones.speak("ceiling", pcm_of(said[1]))
         assert len(service.sessions) == many
         assert daemon.ask("resume").stdout == "resumed\n"
 
-        wait_for(lambda: daemon.status()["stages"]["capture"]["frames"])
+        until(lambda: daemon.status()["stages"]["capture"]["frames"])
         microphones.speak("ceiling", pcm_of(said[2]))
-        wait_for(lambda: said[2].words[0].text in json.dumps(daemon.turns))
-        wait_for(lambda: any(record["type"] == "gap" for record in daemon.turns))
+        until(lambda: said[2].words[0].text in json.dumps(daemon.turns))
+        until(lambda: any(record["type"] == "gap" for record in daemon.turns))
         assert daemon.stop() == 0
         sent = b"".join(bytes(session.pcm) for session in service.sessions)
     kept = b"".join(file.read_bytes() for file in daemon.output.rglob("*") if file.is_file())

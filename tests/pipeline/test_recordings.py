@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from moonshine_voice.utils import get_assets_path
 
 from pipeline.conftest import Daemon, clean_environment
 from pipeline_reference import normal
+from waiting import until
 
 CONFIG = """
 [engine]
@@ -107,9 +107,7 @@ def test_ctrl_c_ends_in_order_and_the_next_time_goes_on(make_daemon: Callable, t
     with subprocess.Popen(
         daemon.command("run", *options), stderr=subprocess.PIPE, text=True, env=clean_environment()
     ) as process:
-        until_s = time.monotonic() + WAIT_S
-        while daemon.status().get("stages", {}).get("capture", {}).get("position_s", 0) < 1:
-            assert time.monotonic() < until_s
+        until(lambda: daemon.status().get("stages", {}).get("capture", {}).get("position_s", 0) >= 1)
         process.send_signal(signal.SIGINT)
         seen = process.communicate(timeout=WAIT_S)[1]
         assert process.returncode == 1

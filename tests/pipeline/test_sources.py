@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 import wave
 from collections.abc import Callable, Iterator
 from operator import itemgetter
@@ -17,6 +16,7 @@ from minuted.config import load
 from minuted.status import collect
 from simulator import Fault, Service
 from simulator.coded import Recording, compose
+from waiting import until
 
 ENGINE = """
 [engine]
@@ -46,7 +46,6 @@ name = "far"
 device = "speaker"
 """
 CAPTURES = ("capture/table", "capture/far")
-WAIT_S = 60.0
 KEY = {"ASSEMBLYAI_API_KEY": "a-key"}
 
 
@@ -77,13 +76,6 @@ def microphones(runtime_dir: Path) -> Iterator[Microphones]:
         made.unplug(name)
 
 
-def wait_for(come: Callable[[], object]) -> None:
-    until_s = time.monotonic() + WAIT_S
-    while not come():
-        assert time.monotonic() < until_s, "it does not come"
-        time.sleep(0.05)
-
-
 def stages(daemon: Any) -> dict[str, Any]:
     return dict(collect(load(daemon.config))["stages"])
 
@@ -111,7 +103,7 @@ def save_stereo(path: Path, *recordings: Recording) -> None:
 
 def kill(daemon: Any, stage: str) -> None:
     """SIGKILL a process that is ready."""
-    wait_for(lambda: stages(daemon)[stage]["exit_status"] != 0 and stages(daemon)[stage]["pid"])
+    until(lambda: stages(daemon)[stage]["exit_status"] != 0 and stages(daemon)[stage]["pid"])
     os.kill(stages(daemon)[stage]["pid"], signal.SIGKILL)
 
 
@@ -124,7 +116,7 @@ def test_both_sides_of_a_call_arrive_once_and_in_time_whatever_is_killed(
         daemon = make_daemon(CALL + ENGINE.replace("@url", service.url))
         save_stereo(daemon.output / "call.wav", *sides.values())
         daemon.start(**KEY)
-        wait_for(lambda: len(said(daemon, "table")) > 3)
+        until(lambda: len(said(daemon, "table")) > 3)
         told = stages(daemon)
         assert told["transcription"]["channels"].keys() == {"table", "far"}
         assert told["transcription"]["billed"] == 2
@@ -152,10 +144,10 @@ def test_two_microphones_are_heard_shown_and_silenced_together(
     with Service() as service:
         daemon = make_daemon(MICROPHONES + ENGINE.replace("@url", service.url))
         daemon.start(**microphones.environment, **KEY)
-        wait_for(lambda: all(stages(daemon).get(stage, {}).get("frames") for stage in CAPTURES))
+        until(lambda: all(stages(daemon).get(stage, {}).get("frames") for stage in CAPTURES))
         microphones.speak("ceiling", table)
         microphones.speak("speaker", far)
-        wait_for(lambda: said(daemon, "table") and said(daemon, "far"))
+        until(lambda: said(daemon, "table") and said(daemon, "far"))
         assert [word["text"] for word in said(daemon, "table")] == texts(table)
         assert [word["text"] for word in said(daemon, "far")] == texts(far)
         assert "recording (table and far)" in daemon.ask("status").stdout
@@ -163,14 +155,14 @@ def test_two_microphones_are_heard_shown_and_silenced_together(
         assert daemon.ask("pause", "--for", "2h").stdout.startswith("paused until ")
         told = stages(daemon)
         assert [told[stage]["state"] for stage in CAPTURES] == ["paused", "paused"]
-        wait_for(lambda: stages(daemon)["transcription"]["state"] == "paused")
+        until(lambda: stages(daemon)["transcription"]["state"] == "paused")
         assert daemon.ask("resume").stdout == "resumed\n"
 
         microphones.unplug("ceiling")
-        wait_for(lambda: stages(daemon)["capture/table"]["restarts"])
-        wait_for(lambda: stages(daemon)["capture/far"].get("frames"))
+        until(lambda: stages(daemon)["capture/table"]["restarts"])
+        until(lambda: stages(daemon)["capture/far"].get("frames"))
         microphones.speak("speaker", later)
-        wait_for(lambda: len(said(daemon, "far")) > len(far.words))
+        until(lambda: len(said(daemon, "far")) > len(far.words))
         assert [word["text"] for word in said(daemon, "far")] == [*texts(far), *texts(later)]
         daemon.stop()
     paused = {gap["channel"] for gap in daemon.turns if gap["type"] == "gap" and gap["reason"] == "paused"}

@@ -1,7 +1,6 @@
 """Who speaks, through the whole line: labels, second thoughts and names in every output."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import srt
 from simulator import Service
 from simulator.coded import compose
 from simulator.receiver import Receiver
+from waiting import until
 
 CONFIG = """
 [engine]
@@ -27,14 +27,6 @@ directory = "@output/srt"
 url = "@url"
 words = true
 """
-WAIT_S = 60.0
-
-
-def wait_for(come: Callable[[], object]) -> None:
-    until_s = time.monotonic() + WAIT_S
-    while not come():
-        assert time.monotonic() < until_s, "it does not come"
-        time.sleep(0.02)
 
 
 def newest(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -48,7 +40,7 @@ def test_names_and_second_thoughts_reach_every_output(make_daemon: Callable, tmp
     with Service(mislabel_every=3, bare_revisions=True) as service, Receiver() as receiver:
         daemon = make_daemon(CONFIG.replace("@service", service.url).replace("@url", receiver.url))
         daemon.start("--input", str(recording), "--pace", "real-time", ASSEMBLYAI_API_KEY="a-key")
-        wait_for(lambda: {"A", "B"} <= {turn["speaker"] for turn in daemon.turns})
+        until(lambda: {"A", "B"} <= {turn["speaker"] for turn in daemon.turns})
         named = daemon.ask("speakers", "A=chair", "B=Anna Maier")
         assert named.returncode == 0, named.stderr
         assert [line.split("  ")[1] for line in named.stdout.splitlines()[2:]] == ["A", "B"]

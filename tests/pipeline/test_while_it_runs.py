@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from capture.virtual_microphone import VirtualMicrophones
-from pipeline.conftest import Daemon, wait_for
+from pipeline.conftest import Daemon
 from simulator import Service
 from simulator.coded import compose
+from waiting import until
 
 CONFIG = """
 [capture]
@@ -40,7 +41,7 @@ def transcription(daemon: Daemon) -> dict[str, Any]:
 
 def live(daemon: Daemon, service: Service, count: int) -> None:
     """Wait until that many sessions have begun, and the daemon answers for itself."""
-    wait_for(lambda: len(service.sessions) >= count and transcription(daemon).get("state") == "live")
+    until(lambda: len(service.sessions) >= count and transcription(daemon).get("state") == "live")
 
 
 @pytest.mark.timeout(200)
@@ -54,7 +55,7 @@ def test_what_was_changed_by_command_outlives_kills_and_what_was_to_outlives_res
     def speak(number: int) -> None:
         microphones.speak("ceiling", b"".join(said[number].frames()))
         last = said[number].words[-1].text
-        wait_for(lambda: any(last in turn["text"] for turn in daemon.turns if turn["type"] == "turn"))
+        until(lambda: any(last in turn["text"] for turn in daemon.turns if turn["type"] == "turn"))
 
     with Service() as service:
         daemon = make_daemon(CONFIG.replace("@url", service.url)).start(**environment)

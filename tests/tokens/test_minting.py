@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from minuted.tokens import minting
 from minuted.tokens.minting import NoTokenError, Token
 from simulator import Service
+from waiting import until
 
 SECRET = "very-secret"
 
@@ -223,10 +223,7 @@ def test_a_program_that_hangs_is_ended_with_all_it_started(
         minting.run(program(text))
 
     group = int((tmp_path / "pid").read_text())
-    until_s = time.monotonic() + 10
-    while _is_up(group) and time.monotonic() < until_s:
-        time.sleep(0.01)
-    assert not _is_up(group)
+    until(lambda: not _is_up(group))
 
 
 def _is_up(group: int) -> bool:

@@ -25,6 +25,7 @@ from simulator.coded import compose
 from simulator.faults import BEFORE_UPGRADE
 from simulator.proxy import Proxy
 from token_server import Running
+from waiting import until
 
 KEY = "the-key"
 SHORT = compose(1, words=(2, 2), tail_ms=500)
@@ -320,10 +321,7 @@ def test_a_session_abandoned_while_it_connects_is_closed_all_the_same() -> None:
         assert session.opened_s is None
         session.abandon()
         service.wait_until(lambda: service.connections[0].ended_at_s is not None)
-        until_s = time.monotonic() + 20
-        while not session.is_closed and time.monotonic() < until_s:
-            time.sleep(0.01)
-        assert session.is_closed
+        until(lambda: session.is_closed)
     for thread in threading.enumerate():
         if thread.name in ("abandon", "connect"):
             thread.join(20)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from conftest import SettingsFactory
-from delivery.room import Room, ended, until
+from delivery.room import Room, ended
 from fake_publisher import turn
 from minuted.bus import ReplayServer, TurnsOut
 from minuted.config import Settings
@@ -30,6 +30,7 @@ from minuted.transcription.retention import (
     delivered_seq,
     keep_from,
 )
+from waiting import until
 
 DAYS = 30
 SINKS = (

@@ -1,6 +1,5 @@
 """Second thoughts about who spoke all become records: through kills, full disks and by the thousand."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from minuted.transcription.publisher import Publisher
 from minuted.transcription.revisions import ASKED_MAX, STEP, Revisions
 from minuted.transcription.speakers import Labels
 from minuted.transcription.turns import labels_of
+from waiting import until
 
 WAIT_S = 10
 
@@ -133,10 +133,7 @@ def subscriber(settings: Settings) -> Iterator[TurnsIn]:
 def room(settings: Settings, subscriber: TurnsIn) -> Iterator[Room]:
     journal = Journal(settings.state_dir / "turns.db")
     with TurnsOut(settings.turns_endpoint) as turns, ReplayServer(settings.replay_endpoint) as replay:
-        until_s = time.monotonic() + WAIT_S
-        while not turns.new_subscriptions():
-            assert turns.pollable().poll(WAIT_S * 1000)
-            assert time.monotonic() < until_s
+        until(turns.new_subscriptions)
         yield Room(journal, turns, replay)
     journal.close()
 

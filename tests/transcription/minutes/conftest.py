@@ -1,6 +1,5 @@
 """A room with a journal and a publisher, and who subscribes to it."""
 
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,7 +11,8 @@ from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
 from minuted.messages import FRAME_MS
 from minuted.transcription.publisher import Publisher
-from transcription.minutes.room import SEGMENT_FRAMES, WAIT_S, Room
+from transcription.minutes.room import SEGMENT_FRAMES, Room
+from waiting import until
 
 
 @pytest.fixture
@@ -37,10 +37,7 @@ def room(settings: Settings, subscriber: TurnsIn) -> Iterator[Room]:
         TurnsOut(settings.turns_endpoint) as turns,
         ReplayServer(settings.replay_endpoint) as replay,
     ):
-        until_s = time.monotonic() + WAIT_S
-        while not turns.new_subscriptions():
-            assert turns.pollable().poll(WAIT_S * 1000)
-            assert time.monotonic() < until_s
+        until(turns.new_subscriptions)
         yield Room(settings, frames, Publisher(turns, replay, journal), writer)
     writer.close()
     journal.close()
