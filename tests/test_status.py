@@ -8,6 +8,7 @@ import pytest
 from minuted.config import Settings, SinkTable
 from minuted.control import ControlServer
 from minuted.status import absence, collect, details, duration, gather, merged, table
+from rights import as_user, needs_root
 
 
 @pytest.fixture
@@ -61,6 +62,23 @@ def test_stages_that_run_as_services_of_their_own_are_asked_one_by_one(settings,
 def test_where_nothing_runs_there_are_no_stages(settings):
     assert collect(settings) == {"state": "stopped", "room": "attic", "stages": {}}
     assert absence(settings) == f"minuted is not running here (runtime_dir {settings.runtime_dir})"
+
+
+@needs_root
+def test_who_may_not_enter_is_told_whom_to_ask(settings, serve):
+    """Not where it stumbled, which nobody can do anything about."""
+    serve("supervisor", state="running", stages={})
+    settings.runtime_dir.chmod(0o750)
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom minuted.config import Settings\n"
+        "from minuted.status import absence, collect\n\n"
+        "settings = Settings(runtime_dir=Path(sys.argv[1]))\n"
+        "print(collect(settings)['stages'], absence(settings))\n"
+    )
+
+    said = as_user(script, str(settings.runtime_dir))
+
+    assert said == f"{{}} no access to {settings.runtime_dir}: ask to be put into its group\n"
 
 
 def test_a_socket_somebody_left_behind_is_nobody(settings):
