@@ -64,8 +64,9 @@ remove() {
   if is_booted; then
     systemctl disable --quiet --now minuted.service minuted.target 2>/dev/null || true
     systemctl stop 'minuted*.service' 2>/dev/null || true
-    # Their links, where the split form was enabled.
+    # Their links, where the split form was enabled, and those of what runs beside either form.
     systemctl disable --quiet minuted-capture minuted-transcription minuted-engine 2>/dev/null || true
+    systemctl disable --quiet minuted-token-server 2>/dev/null || true
   fi
   for unit in $UNITS; do rm -f "$LIBRARY/systemd/system/$unit.service"; done
   rm -f "$LIBRARY/systemd/system/minuted.target" "$LIBRARY/systemd/user/minuted.service"
@@ -233,6 +234,12 @@ begin() {
   fi
 }
 
+# What runs beside it would go on from a release that the next upgrade deletes.
+renew_others() {
+  systemctl try-restart minuted-token-server.service \
+    || say "What runs beside minuted does not start: systemctl --failed"
+}
+
 clean_up() {
   for old in "$PREFIX"/releases/*; do
     [ "$old" = "$release" ] || [ "$old" = "$previous" ] || rm -rf "$old"
@@ -275,6 +282,7 @@ if ! begin; then
   fi
   fail "it does not start; the reason stands above, and the whole in: journalctl --unit minuted"
 fi
+renew_others
 clean_up
 say "minuted is running: $(systemctl show --property=StatusText --value minuted.service)"
 say "Watch it:  sudo -u minuted minuted watch        its state: sudo -u minuted minuted status"

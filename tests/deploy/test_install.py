@@ -65,3 +65,22 @@ def test_every_unit_is_installed_and_removed() -> None:
     """A unit that --uninstall forgets would start again with the machine."""
     (listed,) = re.findall(r'^readonly UNITS="(.*)"$', SCRIPT.read_text(), re.MULTILINE)
     assert set(listed.split()) == {unit.stem for unit in (ROOT / "systemd").glob("*.service")}
+
+
+@pytest.mark.parametrize("script", ["install.sh", "debian/prerm"])
+def test_whatever_starts_with_the_machine_is_disabled_before_it_goes(script: str) -> None:
+    """A link to a unit that is gone is complained of at every start."""
+    wanted = {
+        unit.name
+        for unit in (ROOT / "systemd").glob("minuted*.*")
+        if "WantedBy=multi-user.target" in unit.read_text()
+    }
+    text = (ROOT / "deploy" / script).read_text()
+    disabled = {
+        word if "." in word else f"{word}.service"
+        for line in re.findall(r"systemctl disable (.*)", text)
+        for word in line.split()
+        if word.startswith("minuted")
+    }
+    assert {"minuted.service", "minuted.target", "minuted-token-server.service"} <= wanted
+    assert not wanted - disabled
