@@ -7,7 +7,7 @@ readonly CONFIG=/etc/minuted/minuted.toml
 readonly LIBRARY=/usr/local/lib
 readonly DOCUMENTS=/usr/local/share/doc/minuted
 readonly PACKAGES="python3 python3-venv libportaudio2 libasound2-plugins"
-readonly UNITS="minuted minuted-capture minuted-capture@ minuted-transcription minuted-engine minuted-sink@ minuted-sink-network@ minuted-token-server"
+readonly UNITS="minuted minuted-capture minuted-capture@ minuted-transcription minuted-engine minuted-sink@ minuted-sink-network@ minuted-token-server minuted-metrics"
 
 usage() {
   cat <<'END'
@@ -66,7 +66,7 @@ remove() {
     systemctl stop 'minuted*.service' 2>/dev/null || true
     # Their links, where the split form was enabled, and those of what runs beside either form.
     systemctl disable --quiet minuted-capture minuted-transcription minuted-engine 2>/dev/null || true
-    systemctl disable --quiet minuted-token-server 2>/dev/null || true
+    systemctl disable --quiet minuted-token-server minuted-metrics 2>/dev/null || true
   fi
   for unit in $UNITS; do rm -f "$LIBRARY/systemd/system/$unit.service"; done
   rm -f "$LIBRARY/systemd/system/minuted.target" "$LIBRARY/systemd/user/minuted.service"
@@ -236,7 +236,7 @@ begin() {
 
 # What runs beside it would go on from a release that the next upgrade deletes.
 renew_others() {
-  systemctl try-restart minuted-token-server.service \
+  systemctl try-restart minuted-token-server.service minuted-metrics.service \
     || say "What runs beside minuted does not start: systemctl --failed"
 }
 

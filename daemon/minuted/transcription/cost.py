@@ -135,6 +135,8 @@ class Meter:
             "cost_today": round(self._price(day_s), 4),
             "cost_month": round(self._price(month_s), 4),
             "cut_today": cut,
+            "daily_limit": self._cost.daily_limit,
+            "limit_reached": self.is_spent,
             "spent": self._spent(day_s, month_s, cut) if self._is_paid else "",
         }
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from .metrics import add_metrics
 from .records import FORMATS, WRITTEN, add_records, add_speakers
 from .settings import add_configure
 from .tokens import add_tokens
@@ -127,6 +128,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         "minuted status --json | jq .stages.transcription.last_seq",
     )
     status.add_argument("--json", action="store_true", help="as one JSON object")
+    add_metrics(add)
     add(
         "reload",
         "have the configuration read again",

@@ -1,0 +1,1 @@
+"""What `minuted status` tells, for Prometheus."""
