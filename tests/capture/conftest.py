@@ -23,6 +23,8 @@ from minuted.messages import AudioEnd, AudioFrame, AudioGap
 from minuted.runtime.signals import PARENT
 
 WAIT_S = 30.0
+STATUS_S = 10.0
+"""A process that is busy answers late."""
 CLEARED = ("NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "MINUTED_LOG", PARENT, RUN_NAME)
 
 
@@ -100,7 +102,7 @@ class Process:
         return read_all(Folder(self.settings.state_dir / "audio"))
 
     def status(self) -> dict[str, Any]:
-        return status_of(self.settings, "capture") or {}
+        return status_of(self.settings, "capture", STATUS_S) or {}
 
     def wait_for(self, is_so: Callable[[], Any]) -> None:
         until_s = time.monotonic() + WAIT_S

@@ -103,7 +103,7 @@ def test_a_service_waits_for_its_microphone(microphones, configure, receiver, st
     microphones.start()
     microphones.plug_in("ceiling")
     receiver.receive_until(lambda: len(receiver.frames) > 5)
-    assert process.status()["state"] == "hearing"
+    process.wait_for(lambda: process.status().get("state") == "hearing")
     assert process.stop() == 0
     assert all(line.startswith("{") for line in process.stderr.splitlines())
 

@@ -67,7 +67,7 @@ def test_what_is_said_in_a_pause_is_nowhere(microphones, configure, receiver, st
     receiver.receive_until(lambda: len(receiver.frames) > many)
     microphones.speak("ceiling", after)
     receiver.receive_until(lambda: after in receiver.pcm)
-    assert process.status()["state"] == "hearing"
+    process.wait_for(lambda: process.status().get("state") == "hearing")
     assert process.stop() == 0
     assert not any_of(within, receiver.pcm + stored(settings.state_dir))
     assert any_of(after, receiver.pcm)
@@ -90,7 +90,7 @@ def test_a_pause_is_over_by_itself_and_outlasts_a_killed_process(microphones, co
     assert pausing.begin(settings, 1.5).startswith("paused until ")
     many = len(receiver.frames)
     receiver.receive_until(lambda: len(receiver.frames) > many)
-    assert again.status()["state"] == "hearing"
+    again.wait_for(lambda: again.status().get("state") == "hearing")
     assert not (settings.state_dir / "paused.json").exists()
     assert again.stop() == 0
     assert [reason for reason, _ in holes(again)] == ["paused"]

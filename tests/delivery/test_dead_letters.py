@@ -10,6 +10,7 @@ from minuted.config import Settings
 from minuted.control import ControlServer, ask
 from minuted.delivery import dead_letters
 from minuted.journal.cursor import Cursor
+from waiting import WAIT_S_MAX
 
 
 @pytest.fixture
@@ -85,5 +86,5 @@ def test_a_sink_that_never_ran_has_none(settings: Settings) -> None:
 def test_nonsense_is_refused(settings: Settings, changes: list[str], seqs: object) -> None:
     """A request is a message like any other."""
     with pytest.raises(ValueError, match="seqs is a list of numbers"):
-        ask(settings, "delivery/webhook", "drop", seqs=seqs)
+        ask(settings, "delivery/webhook", "drop", WAIT_S_MAX, seqs=seqs)
     assert len(dead_letters.listed(settings, "webhook")) == 3

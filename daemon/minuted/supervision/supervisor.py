@@ -136,8 +136,8 @@ class Supervisor:
                         self._stop.close()
                     self._watcher.close()
                     self._reloading.close()
+                    control.close()
         finally:
-            control.close()
             self._notices.close()
             self._wake_in.close()
             self._wake_out.close()
