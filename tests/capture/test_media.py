@@ -92,6 +92,14 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, name: str, content: byt
         Recording(tmp_path / name)
 
 
+def test_sound_that_nobody_here_can_decode_is_refused(tmp_path: Path) -> None:
+    """A crash would take the rest of a folder with it."""
+    path = record(tmp_path / "call.mka", 1.0, "aac", format="matroska")
+    path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_XYZ"))
+    with pytest.raises(ConfigError, match="not a recording that can be read: its sound is coded in a way"):
+        Recording(path)
+
+
 def test_without_the_package_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is large, and most rooms have no use for it."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)

@@ -46,6 +46,8 @@ class MediaStream:
             sounds = self._container.streams.audio
             if not sounds:
                 raise MediaError("there is no sound in it")
+            if sounds[0].codec_context is None:
+                raise MediaError("its sound is coded in a way that is not known here")
             self.samplerate: int = sounds[0].rate or 0
             self.channels: int = sounds[0].codec_context.channels
             length_us = self._container.duration or 0
