@@ -50,6 +50,12 @@ def test_a_folder_s_recordings_are_taken_in_order(tmp_path) -> None:
     ]
 
 
+def test_a_folder_has_every_kind_that_is_read(tmp_path) -> None:
+    """One that is passed over in silence is a meeting that nobody gets."""
+    tree(tmp_path, "memo.caf", "radio.au", "studio.aifc")
+    assert len(jobs_of([tmp_path], None)) == 3
+
+
 def test_one_that_is_named_twice_is_taken_once(tmp_path) -> None:
     tree(tmp_path, "a.wav", "b.unknown")
     found = jobs_of([tmp_path / "a.wav", tmp_path, tmp_path / "b.unknown"], None)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from minuted.capture.media import ENDINGS
 
 READABLE: Final = frozenset(
-    (".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif")
+    ".wav .wave .w64 .rf64 .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .snd .caf".split()  # noqa: SIM905
 )
 """The endings by which recordings are found in a folder. A file that is named is tried whatever it is."""
 NOTES_MAX: Final = 10_000
