@@ -1,7 +1,9 @@
 """`minuted export` finds the meeting that is meant, and leaves no half file."""
 
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -137,8 +139,23 @@ def test_a_file_is_whole_or_as_it_was(tmp_path) -> None:
     write_whole(file, b"one")
     assert file.stat().st_mode & 0o777 == 0o640
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError, match=r"folder'$"):
         write_whole(tmp_path / "folder", b"two")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"none/minutes\.txt'$"):
         write_whole(tmp_path / "none" / "minutes.txt", b"two")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "minutes.txt"]
+
+
+def test_what_is_no_file_stays_what_it_is(export, kept, tmp_path) -> None:
+    """Root writes to /dev/null, too, and it has to be there afterwards."""
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        assert export("--output", str(pipe)) == (0, "", "")
+        assert b"second day" in read.result()
+    assert pipe.is_fifo()
+    link.symlink_to(file)
+    assert export("--output", str(link)) == (0, "", "")
+    assert link.is_symlink()
+    assert b"second day" in file.read_bytes()

@@ -1,6 +1,7 @@
 """The same records, whether a daemon gives them or its file."""
 
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,16 @@ def test_backwards_gives_the_last_page_first(make_settings) -> None:
     with stored(settings) as records:
         pages = [[record.seq for record in page] for page in records.backwards()]
     assert [(page[0], page[-1]) for page in pages] == [(601, 1100), (101, 600), (1, 100)]
+
+
+def test_a_list_of_meetings_needs_no_words(make_settings) -> None:
+    """They are nine tenths of what a record is, and a year's journal has millions."""
+    settings = make_settings()
+    keep(settings, 3)
+    with stored(settings) as records:
+        (whole,), (brief,) = records.backwards(), records.backwards(brief=True)
+    assert all(record.words for record in whole)
+    assert brief == [replace(record, words=()) for record in whole]
 
 
 def test_a_socket_that_a_kill_has_left_is_passed_over(make_settings) -> None:

@@ -64,7 +64,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
 def show(settings: Settings, from_ms: int | None, to_ms: int | None) -> int:
     """List the meetings, a line each."""
     with opened(settings) as records:
-        every = meetings_of(record for page in records.backwards() for record in page)
+        every = meetings_of(record for page in records.backwards(brief=True) for record in page)
     rows = [meeting for meeting in every if meeting.cut(from_ms, to_ms).records]
     if not rows:
         print("no meetings")
@@ -130,7 +130,22 @@ def _of_meeting(records: Records, meeting_id: str | None) -> Iterator[Record]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Have a file with all of this in it, or leave what was there. Raises OSError."""
+    """Have a file with all of this in it, or leave what was there. Raises OSError.
+
+    What is no file, a pipe or a device, takes it as it comes and stays what it is.
+    """
+    path = path.resolve()
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _put_in_place(path, data)
+    except OSError as error:
+        # Of the file that was asked for, not of the draft beside it.
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _put_in_place(path: Path, data: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
