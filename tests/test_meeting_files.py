@@ -1,6 +1,8 @@
 """One file a meeting, for any format: what a sink's author gets from deriving from it."""
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from minuted import Gap, Turn
 from minuted.delivery import discovery
 from minuted.meeting_files import MeetingFiles, names_of, slug
-from sinks.samples import gap, load, opened, turn
+from sinks.samples import NINE_THIRTY_MS, gap, load, opened, turn
+from sinks.subtitles import write_all
 
 README = (Path(__file__).parents[1] / "sinks" / "README.md").read_text(encoding="utf-8")
 
@@ -35,6 +38,38 @@ def test_a_document_of_nothing_is_a_whole_file_of_its_format():
     assert srt(directory=Path()).document([], "r", 0) == b""
     assert srt(directory=Path(), format="vtt").document([], "r", 0) == b"WEBVTT\n\n"
     assert txt(directory=Path()).document([], "r", 0, "Budget").startswith(b"r: Budget, ")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("sink", ["srt", "txt"])
+def test_revisions_taken_at_once_are_as_those_taken_one_by_one(tmp_path, sink, killed):
+    """Also where a kill came before it was noted, and all of them are offered again."""
+    other = {"meeting_id": "meeting-2", "meeting_started_at_ms": NINE_THIRTY_MS + 3_600_000}
+    turns = [turn(seq, f"turn {seq}", speaker="A", **(other if seq > 3 else {})) for seq in range(1, 6)]
+    revised = {"type": "revision", "revision": 1}
+    revisions = [
+        replace(turns[seq - 1], seq=seq + 5, speaker="Anna" if seq % 2 else "Bert", **revised)
+        for seq in range(1, 6)
+    ]
+    unknown = replace(revisions[0], id="of before this sink", seq=11)
+    files = []
+    for name in ("each", "all"):
+        own = opened(sink, directory=tmp_path / name)
+        write_all(own, *turns)
+        if name == "each":
+            write_all(own, *revisions, unknown)
+        else:
+            committed = own.checkpoint
+            own.revise_all([*revisions, unknown])
+            if killed:
+                own = opened(sink, json.loads(json.dumps(committed)), directory=tmp_path / name)
+                own.revise_all([*revisions, unknown])
+        files.append({file.name: file.read_text() for file in (tmp_path / name).glob(f"*.{sink}")})
+    assert files[0] == files[1]
+    assert len(files[1]) == 2
+    text = "".join(files[1].values())
+    assert text.count("Anna") == 3
+    assert all(text.count(f"turn {seq}") == 1 for seq in range(1, 6))
 
 
 def test_the_format_shown_in_the_readme_works_when_saved(tmp_path):

@@ -123,12 +123,17 @@ class MeetingFiles(Sink):
             self._add(gap.meeting_id, self.passage(gap), meeting)
 
     def revise(self, turn: Turn) -> None:
-        meeting = self._committed(turn.meeting_id)
-        known = self._passages(meeting) if meeting else []
-        earlier = next((passage for passage in known if passage.id == turn.id), None)
-        if meeting and earlier:
-            revision = self.passage(turn)._replace(seq=earlier.seq)
-            self._commit(turn.meeting_id, self._rewritten(self._kept(meeting, revision)))
+        self.revise_all([turn])
+
+    def revise_all(self, turns: Sequence[Turn]) -> None:
+        # A name that is given late in a long meeting revises thousands: the file is written anew once.
+        for meeting_id in dict.fromkeys(turn.meeting_id for turn in turns):
+            own = [turn for turn in turns if turn.meeting_id == meeting_id]
+            if meeting := self._committed(meeting_id):
+                seqs = {passage.id: passage.seq for passage in reversed(self._passages(meeting))}
+                revised = [self.passage(turn)._replace(seq=seqs[turn.id]) for turn in own if turn.id in seqs]
+                if revised:
+                    self._commit(meeting_id, self._rewritten(self._kept(meeting, *revised)))
 
     def _add(self, meeting_id: str, passage: Passage, meeting: Meeting) -> None:
         text, longer, end = self._composed([passage], meeting)
@@ -198,11 +203,11 @@ class MeetingFiles(Sink):
         known = {(passage.id, passage.seq): passage for passage in kept}
         return sorted(known.values(), key=_place_of)
 
-    def _kept(self, meeting: Meeting, passage: Passage) -> Meeting:
-        """Keep a passage for the day the file must be written anew."""
-        line = json.dumps(passage._asdict()).encode() + b"\n"
-        write_at(self._passages_file(meeting), meeting.passages_bytes, line)
-        return meeting._replace(passages_bytes=meeting.passages_bytes + len(line))
+    def _kept(self, meeting: Meeting, *passages: Passage) -> Meeting:
+        """Keep passages for the day the file must be written anew."""
+        lines = b"".join(json.dumps(passage._asdict()).encode() + b"\n" for passage in passages)
+        write_at(self._passages_file(meeting), meeting.passages_bytes, lines)
+        return meeting._replace(passages_bytes=meeting.passages_bytes + len(lines))
 
     def _rewritten(self, meeting: Meeting) -> Meeting:
         """Write the file anew beside itself, then put it in its place."""

@@ -1,6 +1,7 @@
 """The sink contract: what a file in `sinks/` must have."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, dataclass_transform
 
@@ -59,6 +60,15 @@ class Sink(ABC):
 
     def revise(self, turn: Turn) -> None:
         """Take a revision of a turn delivered before; `turn.id` tells which."""
+
+    def revise_all(self, turns: Sequence[Turn]) -> None:
+        """Take several revisions that follow on each other, in the place of as many `revise`: all or none.
+
+        Called only where a sink has it, for those that are there already; after an exception they
+        come one by one.
+        """
+        for turn in turns:
+            self.revise(turn)
 
     def partial(self, turn: Turn) -> None:
         """Show a turn that may still change. Called at most once per change, never repeated."""

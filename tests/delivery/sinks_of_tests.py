@@ -7,12 +7,8 @@ from typing import Any
 
 from minuted import Gap, Sink, Turn
 from minuted.bus import Wakeup
-from minuted.delivery.runner import (
-    Runner,
-    Status,
-    placer,
-    shows_partials,
-)
+from minuted.delivery.calls import shows_partials
+from minuted.delivery.runner import Runner, Status, placer
 from minuted.delivery.subscription import Subscription
 from minuted.journal.cursor import Cursor, DeadLetter
 

@@ -42,6 +42,20 @@ def test_a_hole_is_asked_for_and_filled_before_what_came_after_it() -> None:
     assert journal.seqs() == [1, 2, 3, 4, 5]
 
 
+def test_revisions_are_given_ahead_up_to_whatever_else_comes_next() -> None:
+    """A change of place is announced before what follows it, and a hole is nothing to pass over."""
+    journal = Journal()
+    journal.beat()
+    for seq in (1, 2, 3, 5):
+        journal.follower.hear(turn(seq, type="turn" if seq == 3 else "revision"), 0.0)
+    follower = journal.follower
+    given = [follower.take_revision() for _ in range(3)]
+    assert [revision and revision.seq for revision in given] == [1, 2, None]
+    assert follower.seq == 2
+    assert follower.take().seq == 3
+    assert follower.take_revision() is None
+
+
 def test_a_heartbeat_tells_of_records_nobody_saw() -> None:
     """The last turn of a meeting may be the one that is lost; nothing comes after it."""
     journal = Journal()

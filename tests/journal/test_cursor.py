@@ -48,6 +48,19 @@ def test_nothing_but_the_next_record_moves_the_cursor(path: Path) -> None:
     cursor.close()
 
 
+def test_several_records_are_passed_in_one_step(path: Path) -> None:
+    """What was delivered at once is noted at once, with no record between forgotten."""
+    cursor = Cursor(path)
+    cursor.place("one", 4)
+    with pytest.raises(ValueError, match="record 6 does not follow 4"):
+        cursor.advance(8, count=3)
+    cursor.advance(8, encoded({"bytes": 120}), count=4)
+    cursor.close()
+    again = Cursor(path)
+    assert (again.epoch, again.seq, again.checkpoint) == ("one", 8, {"bytes": 120})
+    again.close()
+
+
 def test_a_rejected_record_is_put_aside_and_passed_in_one_step(path: Path) -> None:
     """A kill between the two would lose the letter, or reject it twice."""
     cursor = Cursor(path)

@@ -15,7 +15,8 @@ from minuted.runtime import notify, signals
 from minuted.sink import Sink
 
 from . import dead_letters, discovery
-from .runner import PLACE_WAIT_S, Runner, Status, placer, shows_partials
+from .calls import shows_partials
+from .runner import PLACE_WAIT_S, Runner, Status, placer
 from .subscription import Subscription
 
 log = structlog.get_logger(__name__)

@@ -188,6 +188,16 @@ class Follower:
             return self._partials.pop(next(iter(self._partials)))
         return None
 
+    def take_revision(self) -> Turn | None:
+        """Give the next record where that is a revision and here already."""
+        self._join_held()
+        first = self._ready[0] if self._ready else None
+        if not isinstance(first, Turn) or first.type != "revision":
+            return None
+        self._ready.popleft()
+        self.seq = first.seq or 0
+        return first
+
     def finish(self, now_s: float) -> None:
         """Go no further than the journal's present end, which the replay socket is asked for."""
         if not self._finishing:

@@ -18,12 +18,13 @@ from typing import Any, Final, TypeGuard
 import structlog
 import tenacity
 
-from minuted.journal.cursor import Cursor, CursorFullError, DeadLetter, encoded
-from minuted.messages import Gap, MalformedMessageError, Record, Turn, from_map
+from minuted.journal.cursor import Cursor, CursorFullError, encoded
+from minuted.messages import Record, Turn
 from minuted.runtime import notify, pulse
 from minuted.runtime.kill_points import reached
 from minuted.sink import Reject, Retry, Sink
 
+from .calls import method_for, prepares, record_of, shows_partials, takes_several
 from .following import Position
 from .reasons import one_line, secrets_of
 from .subscription import Subscription
@@ -39,6 +40,8 @@ PLACE_WAIT_S: Final = 3.0
 IDLE_S: Final = 1.0
 WANTED_MAX: Final = 10
 """Dead letters offered again before the next look for new records."""
+REVISED_MAX: Final = 500
+"""Revisions in one call, where a sink takes several."""
 SHOWN: Final = ("name", "room", "epoch", "checkpoint")
 """Attributes of a sink that are no secrets."""
 
@@ -120,7 +123,7 @@ class Runner:
         self._draining = False
         self._progress_s = 0.0
         self._shows_partials = shows_partials(type(sink))
-        self._prepares = type(sink).prepare is not Sink.prepare
+        self._prepares, self._takes_several = prepares(type(sink)), takes_several(type(sink))
 
     def run(self) -> int:
         """Work until `stop` is set and all is delivered; give the exit status."""
@@ -144,8 +147,27 @@ class Runner:
                 self._offer_wanted()
             elif record.seq is None:
                 self._show(record)
-            elif not self._deliver(record, record.seq):
+            elif not self._deliver_with_more(record, record.seq):
                 return False
+
+    def _deliver_with_more(self, record: Record, seq: int) -> bool:
+        """Deliver a record, of revisions those with it that have come already; False when given up."""
+        if not (self._takes_several and isinstance(record, Turn) and record.type == "revision"):
+            return self._deliver(record, seq)
+        turns = [record, *self._subscription.revisions(REVISED_MAX - 1)]
+        while len(turns) > 1:
+            try:
+                self._sink.epoch = self._cursor.epoch
+                self._call(partial(self._sink.revise_all, turns))
+            except Exception:
+                # Which of them it is, and why, is found with one at a time.
+                first = turns.pop(0)
+                if not self._deliver(first, first.seq or 0):
+                    return False
+            else:
+                self._succeed()
+                return self._move(turns[-1], len(turns))
+        return self._deliver(turns[0], turns[0].seq or 0)
 
     def _deliver(self, record: Record, seq: int) -> bool:
         """Have a record delivered or put aside, and move the cursor; False when that was given up."""
@@ -160,12 +182,16 @@ class Runner:
             self._count_dead_letters()
             log.error("record_rejected", sink=self._sink.name, seq=seq, reason=reason)
             return True
-        if delivered:
-            reached("record-written")
-        if not delivered or not self._store(lambda: self._cursor.advance(seq, self._checkpoint), record):
+        return delivered and self._move(record)
+
+    def _move(self, record: Record, count: int = 1) -> bool:
+        """Note that a record, with those before it, was delivered; False when that was given up."""
+        reached("record-written")
+        seq, checkpoint = record.seq or 0, self._checkpoint
+        if not self._store(lambda: self._cursor.advance(seq, checkpoint, count), record):
             return False
         reached("cursor-moved")
-        self._status.delivered += 1
+        self._status.delivered += count
         return True
 
     def _prepare(self, record: Record, seq: int) -> bool:
@@ -327,28 +353,6 @@ class Runner:
         hidden = secrets_of({key: value for key, value in vars(self._sink).items() if key not in SHOWN})
         spoken = record.text if isinstance(record, Turn) else words
         return one_line(error, self._path, hidden, spoken)
-
-
-def shows_partials(cls: type[Sink]) -> bool:
-    """Whether a sink wants turns that may still change."""
-    return cls.partial is not Sink.partial
-
-
-def method_for(sink: Sink, record: Record) -> Callable[[], None]:
-    """Give the call that delivers a record; a sink that does not care for its kind has an empty one."""
-    if isinstance(record, Gap):
-        return lambda: sink.gap(record)
-    if record.type == "revision":
-        return lambda: sink.revise(record)
-    return lambda: sink.write(record)
-
-
-def record_of(letter: DeadLetter) -> Record:
-    """Give a dead letter's record. Raises MalformedMessageError."""
-    message = from_map(letter.record)
-    if not isinstance(message, Turn | Gap):
-        raise MalformedMessageError("a dead letter that is no record")
-    return message
 
 
 def placer(cursor: Cursor, name: str) -> Callable[[Position], None]:

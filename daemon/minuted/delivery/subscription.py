@@ -1,5 +1,6 @@
 """The records of the turn journal, each once and in order, from the turn and the replay socket."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Final, Self
 
 from minuted.bus import Poller, ReplayClient, TurnsIn, Wakeup
 from minuted.keys import read_pass
-from minuted.messages import Record
+from minuted.messages import Record, Turn
 
 from .following import Follower, Position
 
@@ -110,6 +111,10 @@ class Subscription:
             now_s = time.monotonic()
             if now_s >= until_s or self.finished or self.pump(until_s - now_s):
                 return None
+
+    def revisions(self, count: int) -> list[Turn]:
+        """Give the next records as far as they are revisions and here already, up to `count`."""
+        return list(itertools.islice(iter(self._follower.take_revision, None), count))
 
     def find_place(self, timeout_s: float) -> bool:
         """Wait until it is known which record comes next, and announce it; False when it is not."""

@@ -127,11 +127,17 @@ class Cursor:
             ).fetchone()
         return str(row[0]) if row else None
 
-    def advance(self, seq: int, checkpoint: str = "") -> None:
-        """Note that `seq` was delivered, and the sink's checkpoint with it (as `encoded`; "" = unchanged)."""
-        self._check_order(seq)
+    def advance(self, seq: int, checkpoint: str = "", count: int = 1) -> None:
+        """Note that `count` records up to `seq` were delivered, and the sink's checkpoint with them.
+
+        It is given as `encoded`; "" = unchanged.
+        """
+        first = seq - count + 1
+        self._check_order(first)
         with self._transaction():
-            self._database.execute("DELETE FROM prepared WHERE epoch = ? AND seq = ?", (self.epoch, seq))
+            self._database.execute(
+                "DELETE FROM prepared WHERE epoch = ? AND seq BETWEEN ? AND ?", (self.epoch, first, seq)
+            )
             self._move(self.epoch, seq, checkpoint or self._checkpoint)
         self.seq, self._checkpoint = seq, checkpoint or self._checkpoint
 
