@@ -22,8 +22,10 @@ from .messages import Gap, Turn
 from .sink import Sink
 
 NAME_BYTES_MAX: Final = 100
-MEETINGS_MAX: Final = 8
-"""Meetings that late turns and revisions still reach; the one longest without a word goes first."""
+MEETINGS_MAX: Final = 20
+"""Meetings that late turns and revisions still reach; the one longest without a word goes first.
+
+As many as have speakers that can be named."""
 _WHY: Final = {"paused": "paused", "outage": "not transcribed", "journal-full": "not transcribed"}
 
 

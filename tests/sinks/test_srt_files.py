@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from minuted.meeting_files import MEETINGS_MAX
+from minuted.transcription import speakers
 from sinks.samples import NINE_THIRTY_MS, opened, turn
 from sinks.subtitles import HOUR_MS, content_of, read, write_all
 
@@ -169,12 +170,13 @@ def test_the_folder_of_drafts_may_be_lost(tmp_path):
 def test_drafts_are_kept_for_the_last_few_meetings_only(tmp_path):
     """They hold what was said, and are not kept longer than they are of use."""
     sink = opened("srt", directory=tmp_path)
-    for day in range(12):
+    for day in range(MEETINGS_MAX + 4):
         started = {"meeting_id": f"m{day}", "meeting_started_at_ms": NINE_THIRTY_MS + day * 24 * HOUR_MS}
         write_all(sink, turn(day + 1, f"day {day}", **started))
-    assert len(list(tmp_path.glob("*.srt"))) == 12
+    assert len(list(tmp_path.glob("*.srt"))) == MEETINGS_MAX + 4
     assert len(list((tmp_path / ".minuted").iterdir())) == MEETINGS_MAX
     assert len(sink.checkpoint["meetings"]) == MEETINGS_MAX
+    assert MEETINGS_MAX == speakers.MEETINGS_MAX, "a name must not come too late for the subtitles alone"
 
 
 def test_only_the_group_may_read(tmp_path):
