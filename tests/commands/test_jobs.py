@@ -1,5 +1,8 @@
 """Which recordings are taken, what their texts are called, and which are done."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,25 @@ def test_a_folder_has_every_kind_that_is_read(tmp_path) -> None:
     """One that is passed over in silence is a meeting that nobody gets."""
     tree(tmp_path, "memo.caf", "radio.au", "studio.aifc")
     assert len(jobs_of([tmp_path], None)) == 3
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path) -> None:
+    """What lies in it would be missed by nobody else; a disk's lost+found stops nothing."""
+    tree(tmp_path, "a.wav", "closed/b.wav")
+    script = f"""
+import os
+from pathlib import Path
+from minuted.commands.jobs import jobs_of
+os.chdir({str(tmp_path)!r})
+os.geteuid() or os.setresuid(65534, 65534, 65534)
+print(*[(job.recording.name, job.problem) for job in jobs_of([Path(".")], None)])
+"""
+    tmp_path.chmod(0o755)
+    (tmp_path / "closed").chmod(0o700 if os.geteuid() == 0 else 0)
+    asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    (tmp_path / "closed").chmod(0o700)
+    told = "('a.wav', '') ('closed', 'the folder cannot be read: Permission denied')"
+    assert asked.stdout.strip() == told, asked.stderr
 
 
 def test_one_that_is_named_twice_is_taken_once(tmp_path) -> None:

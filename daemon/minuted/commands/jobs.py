@@ -1,6 +1,7 @@
 """Which recordings are to be taken, where their texts go, and which have been taken before."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ class Job:
 
     recording: Path
     base: Path
+    problem: str = ""
+    """It is a folder in which nobody may look for recordings, and why."""
 
     def target(self, form: str) -> Path:
         return self.base.with_name(f"{self.base.name}.{form}")
@@ -33,15 +36,16 @@ def jobs_of(inputs: Iterable[Path], output_dir: Path | None) -> list[Job]:
     In a folder every recording is taken, also in folders in it, in order; hidden ones are not.
     """
     found: dict[Path, Path] = {}
+    closed: dict[Path, str] = {}
     for given in inputs:
-        for recording in _recordings_in(given) if given.is_dir() else [given]:
+        for recording in _recordings_in(given, closed) if given.is_dir() else [given]:
             place = recording.relative_to(given) if given.is_dir() else Path(recording.name)
             own = output_dir / place if output_dir else recording
             found.setdefault(recording.resolve(), own.parent.resolve() / own.name)
     stems = [own.with_suffix("") for own in found.values()]
     jobs = [
         # talk.wav and talk.mp3 beside each other become talk.wav.srt and talk.mp3.srt.
-        Job(recording, own if stems.count(stem) > 1 else stem)
+        Job(recording, own if stems.count(stem) > 1 else stem, closed.get(recording, ""))
         for (recording, own), stem in zip(found.items(), stems, strict=True)
     ]
     by_base: dict[Path, Path] = {}
@@ -55,14 +59,19 @@ def jobs_of(inputs: Iterable[Path], output_dir: Path | None) -> list[Job]:
     return jobs
 
 
-def _recordings_in(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in READABLE | ENDINGS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+def _recordings_in(folder: Path, closed: dict[Path, str]) -> list[Path]:
+    """Give a folder's recordings, and the folders in it that cannot be read, which are added to `closed`."""
+    found: list[Path] = []
+
+    def note(error: OSError) -> None:
+        found.append(Path(error.filename))
+        closed[found[-1].resolve()] = f"the folder cannot be read: {error.strerror}"
+
+    for place, folders, files in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(place, name) for name in files if not name.startswith(".")]
+        found += [path for path in paths if path.suffix.lower() in READABLE | ENDINGS and path.is_file()]
+    return sorted(found)
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,8 @@ class Batch:
 
     def _take(self, number: int, job: Job) -> Result:
         forms, overwrite = self._forms, self._wishes.overwrite
+        if job.problem:
+            return Result("failed", job.problem)
         try:
             length_s = _length_s(job.recording, self._settings)
         except ConfigError as error:
