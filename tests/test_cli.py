@@ -8,11 +8,14 @@ import sys
 
 import pytest
 
+from fake_publisher import turn
 from minuted import __version__
 from minuted.bus import TurnsOut, lock
 from minuted.cli import main
-from minuted.config import Settings
+from minuted.config import Settings, load
 from minuted.control import ControlServer, done
+from minuted.delivery import dead_letters
+from minuted.journal.cursor import Cursor
 from waiting import until
 
 WAIT_S = 30
@@ -203,6 +206,30 @@ def test_dropping_dead_letters_needs_their_numbers(config, capsys):
     config.write_text(config.read_text() + f'[sinks.file_log]\npath = "{config}.jsonl"\n')
     assert main(["dead-letters", "drop", "file_log", "--config", str(config)]) == 2
     assert capsys.readouterr().err == "minuted: name the numbers, or --all\n"
+
+
+def test_a_list_of_dead_letters_that_is_cut_says_so(config, capsys, monkeypatch):
+    """Who works through it by hand would take it for all there are."""
+    config.write_text(config.read_text() + f'[sinks.file_log]\npath = "{config}.jsonl"\n')
+    cursor = Cursor(dead_letters.cursor_path(load(config), "file_log"))
+    cursor.place("one", 0)
+    for seq in (1, 2, 3):
+        cursor.reject(turn(seq), "410 Gone")
+    cursor.close()
+    monkeypatch.setattr(dead_letters, "LISTED_MAX", 2)
+    assert main(["dead-letters", "list", "file_log", "--config", str(config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if "410" in line] == ["1", "2"]
+    assert lines[-1] == "these are the first 2: further ones show when they are gone"
+    assert main(["dead-letters", "drop", "file_log", "1", "2", "--config", str(config)]) == 0
+    assert main(["dead-letters", "list", "file_log", "--config", str(config)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("seq", ["0", "-1", "x", "9" * 30])
+def test_what_is_no_number_of_a_record_is_wrong_usage(config, capsys, seq):
+    assert main(["dead-letters", "retry", "file_log", seq, "--config", str(config)]) == 2
+    assert "usage: " in capsys.readouterr().err
 
 
 def test_whoever_reads_may_leave(config):

@@ -271,11 +271,14 @@ def _dead_letters(arguments: argparse.Namespace) -> int:
     if name not in settings.sinks:
         raise ConfigError(f"there is no [sinks.{name}] in the configuration")
     if arguments.action == "list":
-        for letter in dead_letters.listed(settings, name):
+        letters = dead_letters.listed(settings, name)
+        for letter in letters:
             wanted = "  (will be offered again)" if letter["wanted"] else ""
             print(
                 f"{letter['seq']:>8}  {letter['reason']}{wanted}\n          {clean(letter['text'])}".rstrip()
             )
+        if len(letters) == dead_letters.LISTED_MAX:
+            print(f"these are the first {len(letters)}: further ones show when they are gone")
         return DONE
     if not arguments.seq and not arguments.all:
         return _report("name the numbers, or --all", WRONG_USAGE)

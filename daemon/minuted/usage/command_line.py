@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from .metrics import add_metrics
-from .records import FORMATS, WRITTEN, add_records, add_speakers
+from .records import FORMATS, WRITTEN, add_records, add_speakers, number
 from .settings import add_configure
 from .tokens import add_tokens
 
@@ -177,7 +177,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     )
     dead.add_argument("action", choices=("list", "retry", "drop"), metavar="list|retry|drop")
     dead.add_argument("name", metavar="NAME", help="the sink's name in the configuration")
-    dead.add_argument("seq", metavar="SEQ", type=int, nargs="*", help="the numbers to retry or drop")
+    dead.add_argument("seq", metavar="SEQ", type=number, nargs="*", help="the numbers to retry or drop")
     dead.add_argument("--all", action="store_true", help="retry or drop all of them")
     keys = add(
         "keys",

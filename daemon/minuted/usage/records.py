@@ -22,11 +22,9 @@ def add_records(add: Callable[..., argparse.ArgumentParser]) -> None:
         "minuted replay --follow | jq -r .text",
     )
     replay.add_argument(
-        "--from-seq", metavar="N", type=_number, help="begin with this one; unless given the first"
+        "--from-seq", metavar="N", type=number, help="begin with this one; unless given the first"
     )
-    replay.add_argument(
-        "--to-seq", metavar="M", type=_number, help="end with this one; unless given the last"
-    )
+    replay.add_argument("--to-seq", metavar="M", type=number, help="end with this one; unless given the last")
     replay.add_argument("--follow", action="store_true", help="go on with those to come, until Ctrl-C")
     form = replay.add_mutually_exclusive_group()
     form.add_argument(
@@ -83,7 +81,8 @@ def moment(text: str) -> datetime:
         ) from None
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """Read a record's number."""
     if not text.isdecimal() or not 0 < int(text) < 1 << 53:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of a record: they are 1, 2, 3 …")
     return int(text)
