@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from minuted import Turn
-from minuted.commands.meetings import meetings_of
+from minuted.commands.meetings import joined, meetings_of
 from sinks.samples import NINE_THIRTY_MS, gap, turn
 
 
@@ -54,6 +54,20 @@ def test_meetings_do_not_mix_and_a_gap_before_any_is_nobody_s() -> None:
         ("meeting-1", ["a"]),
         ("meeting-2", ["-", "b"]),
     ]
+
+
+def test_meetings_that_follow_on_each_other_become_one_by_the_first_one_s_clock() -> None:
+    """A recording is one text, whatever was begun while it was heard."""
+    later = {"meeting_id": "meeting-2", "meeting_started_at_ms": NINE_THIRTY_MS + 60_000}
+    found = meetings_of([turn(1, "a"), turn(2, "b c", start_ms=500, **later), gap(3, 2000, 3000, **later)])
+    meeting = joined(found)
+    assert meeting is not None
+    assert (meeting.id, texts(meeting)) == ("meeting-1", ["a", "b c", "-"])
+    _, moved, pause = meeting.records
+    assert (moved.start_ms, [word.start_ms for word in moved.words]) == (60_500, [60_500, 60_800])
+    assert (pause.start_ms, pause.end_ms) == (62_000, 63_000)
+    assert {record.meeting_started_at_ms for record in meeting.records} == {NINE_THIRTY_MS}
+    assert joined([]) is None
 
 
 def test_a_cut_keeps_whole_turns() -> None:

@@ -1,6 +1,6 @@
 """Meetings made of records: revisions in their turns' places, all in the order of their true times. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -52,6 +52,34 @@ def meetings_of(records: Iterable[Record]) -> list[Minutes]:
             by_meeting.setdefault(record.meeting_id, []).append(record)
     meetings = [_meeting(own) for own in by_meeting.values()]
     return sorted(meetings, key=lambda meeting: (meeting.started_at_ms, meeting.id))
+
+
+def joined(meetings: Sequence[Minutes]) -> Minutes | None:
+    """Make one of meetings that follow on each other, all by the first one's clock; None of none."""
+    if not meetings:
+        return None
+    first = meetings[0]
+    records = [
+        _shifted(record, meeting.started_at_ms - first.started_at_ms)
+        for meeting in meetings
+        for record in meeting.records
+    ]
+    return replace(first, records=tuple(records))
+
+
+def _shifted(record: Record, by_ms: int) -> Record:
+    """Give a record with its times counted from an earlier moment."""
+    if not by_ms:
+        return record
+    started_at_ms = record.meeting_started_at_ms - by_ms
+    start_ms, end_ms = record.start_ms + by_ms, record.end_ms + by_ms
+    moved = replace(record, start_ms=start_ms, end_ms=end_ms, meeting_started_at_ms=started_at_ms)
+    if isinstance(moved, Gap):
+        return moved
+    words = (
+        replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in moved.words
+    )
+    return replace(moved, words=tuple(words))
 
 
 def _meeting(records: list[Record]) -> Minutes:

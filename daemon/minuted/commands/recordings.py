@@ -22,7 +22,7 @@ from . import check, terminal
 from .export import write_whole
 from .formats import render
 from .jobs import Job, Note, Notes, in_the_way, jobs_of, lacking, state_of
-from .meetings import Minutes, meetings_of
+from .meetings import Minutes, joined, meetings_of
 from .progress import Display, Looking
 from .records import stored
 from .watch import clock
@@ -169,7 +169,7 @@ class Batch:
         return ", ".join(target.name for target in targets.values())
 
     def _heard(self, before_seq: int, began_ms: int) -> Minutes:
-        """Give the meeting that the run just over has added to the journal."""
+        """Give what the run just over has added to the journal, also where somebody has parted it by hand."""
         with stored(self._settings) as records:
             new = list(records.between(before_seq + 1, records.last_seq))
         # What is older was left by an earlier run, and is another meeting's.
@@ -192,8 +192,7 @@ class Batch:
 
     @staticmethod
     def _one(records: Iterable[Record]) -> Minutes | None:
-        meetings = meetings_of(records)
-        return meetings[0] if meetings else None
+        return joined(meetings_of(records))
 
     def _last_seq(self) -> int:
         if not (self._settings.state_dir / "turns.db").exists():

@@ -1,0 +1,36 @@
+"""A recording in which somebody begins another meeting by hand: its texts have all of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.conftest import wait_for
+from simulator import Service
+from simulator.coded import compose
+
+CONFIG = """
+[engine]
+service = "assemblyai"
+url = "@url"
+[sinks.file_log]
+path = "@output/turns.jsonl"
+"""
+
+
+def test_its_texts_have_the_words_of_each_by_one_clock(make_daemon: Callable, tmp_path: Path) -> None:
+    """What is said after the cut would be in no text, and nobody would miss it."""
+    talk = compose(4, words=(3, 3), turn_pause_ms=(1500, 1500))
+    recording = talk.save(tmp_path / "talk.wav")
+    with Service() as service:
+        daemon = make_daemon(CONFIG.replace("@url", service.url))
+        daemon.start("--input", str(recording), "--write", "txt,json", ASSEMBLYAI_API_KEY="a-key")
+        wait_for(lambda: daemon.turns)
+        wait_for(lambda: daemon.ask("meeting", "start", "--title", "Budget").returncode == 0)
+        assert daemon.wait() == 0
+
+    assert len({turn["meeting_id"] for turn in daemon.turns}) == 2
+    text = (tmp_path / "talk.txt").read_text()
+    assert [word for word in text.split() if word.startswith("word")] == [word.text for word in talk.words]
+    records = json.loads((tmp_path / "talk.json").read_text())["records"]
+    begins = [word["start_ms"] for record in records for word in record["words"]]
+    assert all(abs(begin_ms - word.start_ms) < 500 for begin_ms, word in zip(begins, talk.words, strict=True))
