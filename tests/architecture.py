@@ -64,7 +64,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
     "sink": ("messages",),
-    "meeting_files": ("messages", "sink"),
+    "meeting_files": ("messages", "runtime.disk", "sink"),
     "control": ("bus", "config", "messages", "runtime"),
     "runtime": (),
     "journal": ("messages",),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from .messages import Gap, Turn
+from .runtime.disk import sync_folder
 from .sink import Sink
 
 NAME_BYTES_MAX: Final = 100
@@ -264,12 +265,3 @@ def write_at(path: Path, at_bytes: int, data: bytes, patch: tuple[int, bytes] = 
         return os.fstat(file).st_ino
     finally:
         os.close(file)
-
-
-def sync_folder(folder: Path) -> None:
-    # So that a new name in it outlives a power cut.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from minuted.runtime.disk import sync_folder
+
 
 def store(note: Path, values: dict[str, Any]) -> None:
     """Write a note whole, or not at all, and see it on the disk. Raises OSError."""
@@ -17,13 +19,13 @@ def store(note: Path, values: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(note)
-    _sync_names(note.parent)
+    sync_folder(note.parent)
 
 
 def remove(note: Path) -> None:
     """Take a note away for good; none is no error. Raises OSError."""
     note.unlink(missing_ok=True)
-    _sync_names(note.parent)
+    sync_folder(note.parent)
 
 
 @contextmanager
@@ -33,13 +35,5 @@ def locked(lock: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
