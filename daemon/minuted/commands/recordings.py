@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -120,7 +121,8 @@ class Batch:
             length_s = _length_s(job.recording, self._settings)
         except ConfigError as error:
             return Result("failed", _reason(job, error))
-        note = self._notes.of(job.recording)
+        # What is heard is what is there now: it may grow, be replaced or go before it is over.
+        state, note = state_of(job.recording), self._notes.of(job.recording)
         if not overwrite:
             if others := in_the_way(job, forms, note):
                 names = ", ".join(path.name for path in others)
@@ -128,13 +130,13 @@ class Batch:
             if note and not lacking(job, forms):
                 return Result("passed over", "done before")
             if note and (minutes := self._remembered(note)):
-                return Result("done", f"{self._write(job, minutes)}, from the journal")
+                return Result("done", f"{self._write(job, minutes, state, note)}, from the journal")
         # Before hours of it are heard in vain.
         if (place := _closed(job.base.parent)) is not None:
             return Result("failed", f"nothing can be written in {place}")
-        return self._hear(number, job, length_s)
+        return self._hear(number, job, length_s, partial(self._write, state=state, note=note))
 
-    def _hear(self, number: int, job: Job, length_s: float) -> Result:
+    def _hear(self, number: int, job: Job, length_s: float, write: Callable[[Job, Minutes], str]) -> Result:
         settings, text = self._read(job.recording)
         check.prepare(settings)
         before_seq = self._last_seq()
@@ -147,21 +149,19 @@ class Batch:
                 return Result("stopped", "stopped before its end; taken again next time", asked=True)
             return Result("failed", outcome.reason or "not heard to its end")
         passed_s = time.monotonic() - began_s
-        written = self._write(job, self._heard(before_seq, began_ms))
+        written = write(job, self._heard(before_seq, began_ms))
         pace = f"{clock(int(length_s * 1000))} in {clock(int(passed_s * 1000))}, {length_s / passed_s:.1f}x"
         trouble = f"; but {outcome.reason}" if outcome.status else ""
         return Result("done", f"{pace}: {written}{trouble}", trouble=bool(trouble), asked=outcome.asked)
 
-    def _write(self, job: Job, minutes: Minutes) -> str:
+    def _write(self, job: Job, minutes: Minutes, state: tuple[int, int], note: Note | None) -> str:
         """Write what is wished for, each file whole or not at all; name the files. Raises OSError."""
         targets = {form: job.target(form) for form in self._forms}
-        earlier = self._notes.of(job.recording)
-        known = {*(earlier.written if earlier else ()), *map(str, targets.values())}
-        size_bytes, changed_ns = state_of(job.recording)
+        known = {*(note.written if note else ()), *map(str, targets.values())}
         records, about = len(minutes.records), (minutes.id, minutes.started_at_ms)
-        note = Note(size_bytes, changed_ns, *about, records, tuple(sorted(known)))
+        new = Note(*state, *about, records, tuple(sorted(known)))
         # Before the first of them: what is then still lacking is written from the journal the next time.
-        notes = self._notes.keep(job.recording, note)
+        notes = self._notes.keep(job.recording, new)
         write_whole(self._settings.state_dir / NOTES, json.dumps(notes).encode())
         job.base.parent.mkdir(parents=True, exist_ok=True)
         for form, target in targets.items():
