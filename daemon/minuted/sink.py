@@ -64,8 +64,8 @@ class Sink(ABC):
     def revise_all(self, turns: Sequence[Turn]) -> None:
         """Take several revisions that follow on each other, in the place of as many `revise`: all or none.
 
-        Called only where a sink has it, for those that are there already; after an exception they
-        come one by one.
+        Called only where a sink has it, for those that are there already; after an exception the
+        first comes alone to `revise`, and then the rest.
         """
         for turn in turns:
             self.revise(turn)

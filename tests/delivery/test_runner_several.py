@@ -44,7 +44,9 @@ def test_those_that_follow_on_each_other_come_at_once(waiting: FakePublisher, de
     assert delivery.end() == 0
 
 
-def test_after_a_failure_they_come_one_by_one(waiting: FakePublisher, deliver: MakeDelivery) -> None:
+def test_after_a_failure_the_first_comes_alone_and_then_the_rest(
+    waiting: FakePublisher, deliver: MakeDelivery
+) -> None:
     """The one that fails holds up those after it, not those before; its words are in no other's reason."""
     sink = Several()
     sink.at_call = failing("revise 3", OSError("no"), OSError("no"), OSError("no"))
