@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from delivery.sinks_of_tests import MakeDelivery, Noting, failing, until
+from delivery.sinks_of_tests import MakeDelivery, Noting, failing
 from fake_publisher import FakePublisher, turn
 from minuted import Reject, Turn
+from waiting import until
 
 
 class Several(Noting):

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.conftest import wait_for
 from simulator import Service
 from simulator.coded import compose
+from waiting import until
 
 CONFIG = """
 [engine]
@@ -25,8 +25,8 @@ def test_another_meeting_is_begun_and_the_file_grows_and_goes(make_daemon: Calla
     with Service() as service:
         daemon = make_daemon(CONFIG.replace("@url", service.url))
         daemon.start("--input", str(recording), "--write", "txt,json", ASSEMBLYAI_API_KEY="a-key")
-        wait_for(lambda: daemon.turns)
-        wait_for(lambda: daemon.ask("meeting", "start", "--title", "Budget").returncode == 0)
+        until(lambda: daemon.turns)
+        until(lambda: daemon.ask("meeting", "start", "--title", "Budget").returncode == 0)
         with recording.open("ab") as growing:
             growing.write(b"more of it")
         recording.unlink()
