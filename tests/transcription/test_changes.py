@@ -15,6 +15,7 @@ from minuted.transcription.changes import (
     from_state,
     in_force,
     line,
+    named,
     request_of,
     told,
     undone,
@@ -158,11 +159,11 @@ def test_a_session_is_told_what_it_lacks_and_no_more() -> None:
 def test_what_a_service_refuses_by_name_is_taken_back() -> None:
     """A profile as a whole: half of one is none."""
     changes = after(Changes(), set={"max_turn_silence": 2000, "prompt": "x"})
-    less, names = undone(changes, "Invalid 'prompt': no", PROFILES, MODEL)
+    less, names = undone(changes, named("Invalid 'prompt': no"), PROFILES, MODEL)
     assert (names, effective(less).prompt, silence(less)) == (["prompt"], None, 2000)
-    assert undone(changes, "Invalid 'min_turn_silence'", PROFILES, MODEL) == (changes, [])
+    assert undone(changes, named("Invalid 'min_turn_silence'"), PROFILES, MODEL) == (changes, [])
     profiled = after(Changes(), profile="interview")
-    assert undone(profiled, "Invalid 'keyterms_prompt': no", PROFILES, MODEL)[0] == Changes()
+    assert undone(profiled, named("Invalid 'keyterms_prompt': no"), PROFILES, MODEL)[0] == Changes()
 
 
 def test_a_line_says_what_is_changed_but_no_text() -> None:

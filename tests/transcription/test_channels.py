@@ -1,6 +1,8 @@
 """Several sources, each with its own sessions: every word once, in its channel, at its time, in one order."""
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from minuted.transcription import among
 from simulator import Fault, Service
 from simulator.coded import Recording, compose
 from transcription.call import FIRST_MS, Call
+from transcription.test_changing import UPDATE
 
 TWO = """
 [[capture.sources]]
@@ -124,6 +127,24 @@ def test_after_a_break_of_one_session_or_the_other_every_word_is_heard_once(
         call = make_call(service)
         call.play({"table": TABLE, "far": FAR})
         call.end()
+    assert_all_heard(call)
+
+
+def test_a_change_that_the_service_refuses_of_both_sides_is_taken_back_for_both(make_call: Callable) -> None:
+    """The second refusal is of what holds no more: that side must not be shut out for it."""
+    error = "User Input Validation Error: Invalid 'language_codes': 'xx' is not supported"
+    refused = Fault(name="error", code=3006, text=error, at_control=UPDATE)
+    with Service([replace(refused, session=side) for side in (0, 1)]) as service:
+        call = make_call(service, f'[session]\nspeech_model = "universal-3-6-pro"\n{TWO}')
+        call.play({"table": TABLE, "far": FAR}, slice(20))
+        call.wait_for(lambda: call.session_events.count("started") == 2)
+        asked = {"op": "configure", "wish": "x", "before_s": time.monotonic() + 60}
+        call.transcriber.wish({**asked, "set": {"language_codes": ["xx"]}})
+        call.wait_for(lambda: call.session_events.count("started") == 4)
+        call.play({"table": TABLE, "far": FAR}, slice(20, None))
+        call.end()
+        assert all("language_codes" not in session.parameters for session in service.sessions[2:])
+    assert "refused" not in call.session_events
     assert_all_heard(call)
 
 

@@ -171,10 +171,17 @@ def _reset(changes: Changes, names: tuple[str, ...]) -> Changes:
     return Changes(changes.kept.without(names), changes.passing.without(names)) if names else Changes()
 
 
-def undone(changes: Changes, text: str, profiles: Profiles, model: str) -> tuple[Changes, list[str]]:
-    """Take back what a service has refused by name in an error's text; give the names of it, too."""
+def named(text: str) -> list[str]:
+    """Give the live settings that an error's text names."""
+    return [name for name in LIVE if f"'{name}'" in text]
+
+
+def undone(
+    changes: Changes, names: Iterable[str], profiles: Profiles, model: str
+) -> tuple[Changes, list[str]]:
+    """Take back what a service has refused of these; give the names of it, too."""
     sources = changes.sources(profiles, model)
-    names = [name for name in sources if f"'{name}'" in text]
+    names = [name for name in names if name in sources]
     if not names:
         return changes, []
     from_profile = any(sources[name][1].startswith("profile ") for name in names)

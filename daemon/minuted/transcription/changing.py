@@ -21,6 +21,7 @@ from minuted.transcription.reconnect import Failure, Verdict, judge
 log = structlog.get_logger(__name__)
 
 UNDONE: Final = "the service refused a change, which was taken back"
+GONE: Final = "the service refused what holds no more"
 
 
 class Changing:
@@ -108,13 +109,20 @@ class Changing:
                 lane.session.configure(update)
             lane.is_stale = lane.is_stale or bool(left)
 
-    def heed(self, failure: Failure) -> Failure:
-        """Take back what the service has refused by name: otherwise every later session would be refused."""
+    def heed(self, failure: Failure, told: pure.Told | None) -> Failure:
+        """Take back what the service has refused by name: otherwise every later session would be refused.
+
+        What the session went by, `told`, may hold no more: another was refused for it first, or somebody
+        has changed it since. Then the next one is not asked for it.
+        """
         if judge(failure) is not Verdict.FATAL:
             return failure
-        after, names = pure.undone(self._changes, failure.text, self._settings.profiles, self._model)
+        refused = pure.named(failure.text)
+        gone = [name for name in refused if told and told[name] != self._told[name]]
+        now = [name for name in refused if name not in gone]
+        after, names = pure.undone(self._changes, now, self._settings.profiles, self._model)
         if not names:
-            return failure
+            return replace(failure, text=f"{GONE}: {', '.join(gone)}", code=None) if gone else failure
         log.error("change_undone", names=names, reason=failure.text)
         self._changes = after
         self._journal.keep({"changes": after.to_state(self._run)})

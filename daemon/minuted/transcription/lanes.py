@@ -244,7 +244,7 @@ class Lanes:
 
     def lose(self, lane: Lane, failure: Failure, now_s: float) -> None:
         """The session broke. Raises ConfigError where a recording's session is refused for good."""
-        failure = self._changing.heed(failure)
+        failure = self._changing.heed(failure, lane.told)
         verdict = judge(failure)
         self._access.lost(lane.session, failure)
         self._forget(lane)
