@@ -50,6 +50,17 @@ def test_after_an_end_there_is_none_until_somebody_speaks() -> None:
     assert following.sound_ms == NOW_MS, "it does not reach into the one before"
 
 
+def test_a_meeting_that_is_ended_before_any_sound_comes_is_ended() -> None:
+    """In a pause, or with the microphone unplugged, the sound stands still between the two."""
+    meetings = Meetings(None)
+    before = at(meetings, 1_500_000)
+    started(meetings)
+    assert meetings.cut(NOW_MS, MICROPHONE, None, begins=False) is None
+    assert meetings.now(NOW_MS, GAP_MS) is None
+    following = at(meetings, NOW_MS + 1000)
+    assert (following.title, following.id == before.id) == (None, False)
+
+
 def test_words_heard_late_are_of_the_meeting_they_were_said_in() -> None:
     meetings = Meetings(None)
     before = at(meetings, 1_500_000)

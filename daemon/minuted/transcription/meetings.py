@@ -77,6 +77,10 @@ class Meetings:
         """End the meeting that is going on, and with `begins` begin another one there; give that."""
         self.cuts_ms = sorted({*self.cuts_ms, sound_ms})[-CUTS_MAX:]
         if not begins:
+            # One that was begun at this very moment would still be awaited.
+            self._meetings = [
+                each for each in self._meetings if not (each.is_awaited and each.sound_ms == sound_ms)
+            ]
             return None
         begun = Meeting(
             id=secrets.token_hex(8),
