@@ -165,6 +165,25 @@ def test_a_meeting_may_begin_before_anything_was_heard(make_room: Callable) -> N
         assert room.transcriber.status()["meeting_title"] == "Budget"
 
 
+def test_a_meeting_begun_while_nothing_is_recorded_begins_then_and_not_when_it_was_last(
+    make_room: Callable,
+) -> None:
+    """Off the record for an hour, and the next meeting is announced: its clock must not show that hour."""
+    with Service() as service:
+        room = make_room(service)
+        room.play(AFTER)
+        room.pause()
+        room.wait_for(lambda: "paused" in room.session_events)
+        asked_ms = time.time() * 1000
+        answer = start(room)
+        room.skip(int(time.time() * 1000) // 50 - room._next_number)
+        room.play(compose(1, first_number=80))
+        room.end()
+    assert 0 <= answer["meeting"]["started_at_ms"] - asked_ms < 60_000
+    assert by_meeting(room) == {None: texts(AFTER), "Budget": texts(compose(1, first_number=80))}
+    assert 0 <= room.finals[-1].start_ms < 60_000
+
+
 @pytest.mark.parametrize(
     ("title", "reason"),
     [

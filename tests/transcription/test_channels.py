@@ -12,7 +12,7 @@ import pytest
 from minuted.journal.audio import segment_numbers
 from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
-from minuted.messages import Turn, from_map
+from minuted.messages import Session, Turn, from_map
 from minuted.transcription import among
 from simulator import Fault, Service
 from simulator.coded import Recording, compose
@@ -128,6 +128,32 @@ def test_after_a_break_of_one_session_or_the_other_every_word_is_heard_once(
         call.play({"table": TABLE, "far": FAR})
         call.end()
     assert_all_heard(call)
+
+
+def test_a_meeting_begun_by_hand_is_that_of_both_sides(make_call: Callable) -> None:
+    """And what is told of it is said of no channel."""
+    alike = {"words": (4, 4), "word_ms": (300, 300), "pause_ms": (100, 100)}
+    halves = [
+        {"table": compose(1, **alike), "far": compose(1, first_number=200, **alike)},
+        {"table": compose(1, first_number=50, **alike), "far": compose(1, first_number=250, **alike)},
+    ]
+    with Service() as service:
+        call = make_call(service)
+        call.play(halves[0])
+        call.wait_for(lambda: len(call.finals) == 2)
+        asked = {"op": "meeting", "wish": "x", "before_s": time.monotonic() + 60}
+        call.transcriber.wish({**asked, "action": "start", "title": "Budget"})
+        call.wait_for(lambda: "meeting-started" in call.session_events)
+        call.play(halves[1])
+        call.end()
+    for channel in ("table", "far"):
+        said = {turn.meeting_title: [] for turn in call.finals}
+        for turn in call.finals:
+            said[turn.meeting_title] += [word.text for word in turn.words if turn.channel == channel]
+        assert said == {None: texts(halves[0][channel]), "Budget": texts(halves[1][channel])}
+    assert len({turn.meeting_id for turn in call.finals}) == 2
+    (event,) = [each for each in call.messages if isinstance(each, Session) and "meeting" in each.event]
+    assert (event.reason, event.channel) == ("Budget", None)
 
 
 def test_a_change_that_the_service_refuses_of_both_sides_is_taken_back_for_both(make_call: Callable) -> None:

@@ -1,6 +1,6 @@
 """Meetings begun and ended by hand: what was asked for, and the end of the turn that was being spoken."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -28,8 +28,10 @@ def title_of(given: Any) -> str | None:
     return title
 
 
-def obey(question: dict[str, Any], minutes: Minutes, now_ms: int) -> dict[str, Any]:
-    """Begin or end a meeting where the sound is now; say what there was before."""
+def obey(
+    question: dict[str, Any], minutes: Minutes, now_ms: int, tell: Callable[..., None]
+) -> dict[str, Any]:
+    """Begin or end a meeting where the sound is now; say what there was before, and `tell` of it."""
     before = minutes.meeting
     action = question.get("action")
     try:
@@ -43,7 +45,7 @@ def obey(question: dict[str, Any], minutes: Minutes, now_ms: int) -> dict[str, A
         minutes.restore_meetings()
         return {"error": "there is no room on the disk to remember it"}
     log.info("meeting_started" if meeting else "meeting_ended", meeting_id=(meeting or before or _NO).id)
-    minutes.tell("meeting-started" if meeting else "meeting-ended", reason=title or "")
+    tell("meeting-started" if meeting else "meeting-ended", reason=title or "")
     return {"before": shown(before), "meeting": shown(meeting)}
 
 

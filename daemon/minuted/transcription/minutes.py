@@ -11,7 +11,7 @@ import structlog
 from assemblyai.streaming.v3 import SilenceEvent, TurnEvent
 
 from minuted import messages
-from minuted.config import Settings
+from minuted.config import MICROPHONE, Settings
 from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.transcription.among import Among, together
@@ -32,6 +32,8 @@ SILENCE_MARGIN_MS: Final = 500
 """Confirmed silence moves the mark up to this long before its end, where a word may be beginning."""
 KEEP_S: Final = 30.0
 """How often marks that only silence has moved are stored; a kill costs that much silence heard again."""
+AWAY_S: Final = 30.0
+"""Without a sound for so long, and without a word from capture, the microphone is away."""
 UNREADABLE_MAX: Final = 3
 """Sessions that may break on the same sound; then it is declared unheard, and the next begins after it."""
 
@@ -68,7 +70,7 @@ class Minutes:
             meetings = Meetings(journal.state("meetings"), journal.state("cuts"))
         self._meetings = meetings
         self._kept = self.marks.to_state()
-        self._kept_s = time.monotonic()
+        self._kept_s = self._sound_s = time.monotonic()
         self._unreadable = (-1, 0)
         # Found, and still to be declared: in the sound that came in, and what was given up since.
         self._holes: deque[Hole] = deque()
@@ -90,6 +92,8 @@ class Minutes:
         if came and before < 0 and self.marks.ranges:
             log.error("sound_gone", ranges=len(self.marks.ranges))
             self.marks.ranges.clear()
+        if came:
+            self._sound_s = now_s
         if self.marks.live is None and self._intake.next_number > first:
             self.marks.begin(first)
         for hole in holes:
@@ -270,12 +274,21 @@ class Minutes:
 
         Raises TurnJournalFullError.
         """
-        # Before the first sound the time of day is its place: frames are numbered by it.
-        has_sound = self._intake.next_number >= 0
-        sound_ms = self._intake.next_number * FRAME_MS if has_sound else now_ms
+        sound_ms = self._now_in_sound_ms(now_ms)
         begun = self._meetings.cut(sound_ms, self._stretch_at(sound_ms), title, begins=begins)
         self.store()
         return begun
+
+    def _now_in_sound_ms(self, now_ms: int) -> int:
+        """Give where the sound is; where none comes, where it will go on: numbered by the time of day."""
+        newest_ms = self._intake.next_number * FRAME_MS
+        if newest_ms < 0:
+            return now_ms
+        stretch = self._intake.stretches.at(newest_ms)
+        is_away = self._intake.has_ended or time.monotonic() - self._sound_s > AWAY_S
+        if is_away and stretch.source == MICROPHONE:
+            return max(newest_ms, now_ms - stretch.wall_offset_ms)
+        return newest_ms
 
     @property
     def cuts_ms(self) -> Sequence[int]:

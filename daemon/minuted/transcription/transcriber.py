@@ -263,7 +263,8 @@ class Transcriber:
             elif has_more:
                 break  # its moment is where the sound is now, not where we are with it
             else:
-                answer = by_hand.obey(question, self._foremost.minutes, time.time_ns() // 1_000_000)
+                now_ms = time.time_ns() // 1_000_000
+                answer = by_hand.obey(question, self._foremost.minutes, now_ms, self._tell)
             self.wishes.settle(answer)
         for channel in self._channels:
             self._changing.reach(channel.lanes.all)
