@@ -42,14 +42,15 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self.kill_all()
 
-    def start(self, recording: Path, *, crash_at: str = "") -> None:
-        """Play a recording in real time."""
+    def start(self, recording: Path | None, *, crash_at: str = "") -> None:
+        """Play a recording in real time; without one, those of the configuration."""
         ours = {name: value for name, value in os.environ.items() if name not in _OURS}
         ours |= {"ASSEMBLYAI_API_KEY": "a-key"} | ({"MINUTED_CRASH_AT": crash_at} if crash_at else {})
         command = [sys.executable, "-m", "minuted", "run", "--config", str(self._config)]
+        played = ["--input", str(recording)] if recording else []
         with (self.folder / "log.jsonl").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--input", str(recording), "--pace", "real-time"],
+                [*command, *played, "--pace", "real-time"],
                 stdout=log,
                 stderr=log,
                 env=ours,
@@ -104,11 +105,11 @@ class Daemon:
                 return pid
         return None
 
-    def played_ms(self) -> int:
+    def played_ms(self, capture: str = "capture") -> int:
         """Say how much of the recording has surely been journalled; 0 where nobody can tell."""
         try:
             noted = json.loads((self.settings.state_dir / "audio-run.json").read_bytes())
-            next_number = ask(self.settings, "capture", "status", timeout_s=0.3)["next_number"]
+            next_number = ask(self.settings, capture, "status", timeout_s=0.3)["next_number"]
         except (OSError, TimeoutError, ValueError, KeyError, MalformedMessageError):
             return 0
         return max(0, int(next_number) - int(noted["first_number"])) * FRAME_MS

@@ -1,10 +1,11 @@
 """What came out of a daemon's four ends, and what the oracle says of each."""
 
+import json
 import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,12 +13,14 @@ from typing import Any, Final, Self
 from minuted import Subscription
 from minuted.config import Settings
 from simulator.coded import Spoken
-from simulator.oracle import Output, Verdict, from_file_log, from_srt, from_turns, from_webhook, judge
+from simulator.oracle import Output, Verdict, from_srt, from_turns, judge
 from simulator.receiver import Request
 
 TIME_ERROR_MS_MAX: Final = 50
 NO_AUDIO: Final = re.compile(r"^\[[^]]* [\d.]+ \w+\]$", re.MULTILINE)
 """What subtitles say of a gap, as between a run that was killed and the next."""
+LABEL: Final = re.compile(r"-->.*\n(\w+): ")
+"""Before the first of a side's subtitles that follow each other."""
 
 
 class Subscriber:
@@ -57,21 +60,40 @@ class Subscriber:
 
 
 def gather(
-    folder: Path, requests: Sequence[Request], subscriber: Subscriber, sinks: Sequence[str]
+    folder: Path, requests: Sequence[Request], subscriber: Subscriber, sinks: Sequence[str], side: str = ""
 ) -> dict[str, Output]:
-    """Read the outputs there are. A message the receiver saw again under its name counts once."""
+    """Read what the outputs have of a side. A message the receiver saw again under its name counts once."""
     # One recording is one meeting and so one file; words in a second one would be out of place.
     files = sorted((folder / "srt").glob("*.srt"))
-    texts = [NO_AUDIO.sub("", file.read_text(encoding="utf-8")) for file in files]
-    srt = [word for text in texts for word in from_srt(text).words]
+    texts = [subtitles_of(file.read_text(encoding="utf-8"), side) for file in files]
+    srt = [word for text in texts for word in from_srt(NO_AUDIO.sub("", text)).words]
     turns = folder / "turns.jsonl"
+    logged = map(json.loads, turns.read_text(encoding="utf-8").splitlines() if turns.exists() else ())
+    posted = (json.loads(body)["data"] for body in deduplicated(requests))
     outputs = {
-        "delivery/file_log": from_file_log(turns.read_text(encoding="utf-8") if turns.exists() else ""),
+        "delivery/file_log": from_turns(turns_of(logged, side)),
         "delivery/srt": Output(tuple(srt)),
-        "delivery/webhook": from_webhook(deduplicated(requests)),
+        "delivery/webhook": from_turns(turns_of(posted, side)),
     }
     of_sinks = {sink.removeprefix("delivery/"): outputs[sink] for sink in sinks}
-    return {**of_sinks, "subscriber": from_turns(subscriber.maps)}
+    return {**of_sinks, "subscriber": from_turns(turns_of(subscriber.maps, side))}
+
+
+def turns_of(maps: Iterable[Mapping[str, Any]], side: str) -> list[Mapping[str, Any]]:
+    """Give a side's turns and gaps, and of the others' their numbers: one record has all of them."""
+    return [
+        each if (each["channel"] or "") == side else {"type": "other", "seq": each["seq"]} for each in maps
+    ]
+
+
+def subtitles_of(text: str, side: str) -> str:
+    """Give a side's subtitles; those of the only one have no label."""
+    blocks, label = [], ""
+    for block in re.split(r"\n\s*\n", text.strip()):
+        found = LABEL.search(block)
+        label = found[1] if found else label
+        blocks += [block] if label == side else []
+    return "\n\n".join(blocks)
 
 
 def deduplicated(requests: Iterable[Request]) -> list[bytes]:
@@ -89,8 +111,13 @@ def changed_bodies(requests: Iterable[Request]) -> list[str]:
     return sorted(name for name, count in Counter(name for name, _ in bodies).items() if count > 1)
 
 
-def verdicts(said: Sequence[Spoken], outputs: dict[str, Output]) -> dict[str, Verdict]:
-    return {name: judge(said, output) for name, output in outputs.items()}
+def verdicts(said: Sequence[Spoken], outputs: dict[str, Output], side: str = "") -> dict[str, Verdict]:
+    found = {f"{name} {side}".rstrip(): judge(said, output) for name, output in outputs.items()}
+    # Where two talk at once, the one's subtitles make way for the other's: their times are not the words'.
+    return {
+        name: replace(verdict, time_error_ms=0) if side and name.startswith("srt") else verdict
+        for name, verdict in found.items()
+    }
 
 
 def total(verdicts: Sequence[Verdict]) -> Verdict:

@@ -14,6 +14,11 @@ from simulator.faults import Fault
 
 SINKS: Final = ("delivery/file_log", "delivery/webhook", "delivery/srt")
 CORE: Final = ("transcription", "capture")
+ALONE: Final = ("",)
+SIDES: Final = ("table", "far")
+"""The two channels of a recording: two sources, that talk across each other."""
+SIDED_EVERY: Final = 4
+"""Every so many rounds there are two sources."""
 CORE_KILLS: Final = (3, 4)
 """Of each: the supervisor gives up at the fifth crash of one core process within a minute."""
 SINK_KILLS: Final = (4, 5)
@@ -60,6 +65,8 @@ class Plan:
     engine: str = ""
     """More lines of the table [engine]."""
     lead_in_ms: int = 400
+    sides: tuple[str, ...] = ALONE
+    """The sources' names."""
     sinks: tuple[str, ...] = SINKS
     """The sinks there are."""
     ends_in_an_outage: bool = False
@@ -68,11 +75,24 @@ class Plan:
     """When the supervisor is killed in the middle of the sound; no later run plays the rest."""
 
     @property
+    def ends_well(self) -> bool:
+        """Whether the supervisor is left to bring the recording to its end."""
+        return not self.ends_in_an_outage and self.breaks_off_at_s is None
+
+    @property
     def kills(self) -> int:
         of_processes = sum(event.what == "kill" for event in self.events)
-        return of_processes + (self.ends_in_an_outage or self.breaks_off_at_s is not None)
+        return of_processes + (not self.ends_well)
 
-    def recording(self) -> Recording:
+    @property
+    def captures(self) -> tuple[str, ...]:
+        return captures_of(self.sides)
+
+    def recordings(self) -> dict[str, Recording]:
+        """Give what is said on each side; no number is said on two."""
+        return {side: self.recording(place) for place, side in enumerate(self.sides)}
+
+    def recording(self, side: int = 0) -> Recording:
         """Dense speech: about two words a second, no turn longer than what can be said again at once."""
         return compose(
             self.turns,
@@ -83,12 +103,13 @@ class Plan:
             turn_pause_ms=(250, 600),
             lead_in_ms=self.lead_in_ms,
             tail_ms=800,
-            seed=self.seed,
+            first_number=1 + 5000 * side,
+            seed=self.seed + 1_000_000 * side,
         )
 
     def __str__(self) -> str:
-        sound_s = self.recording().duration_ms / 1000
-        lines = [f"seed {self.seed}: {sound_s:.1f} s of sound, {self.kills} kills"]
+        sound_s = length_ms(self) / 1000
+        lines = [f"seed {self.seed}: {sound_s:.1f} s of sound, {len(self.sides)} sources, {self.kills} kills"]
         if self.ends_in_an_outage:
             lines.append("       the service is away at the end, and the supervisor is killed")
         if self.breaks_off_at_s is not None:
@@ -99,8 +120,9 @@ class Plan:
 def plan(seed: int, *, turns: int = 20, core: Sequence[str] = CORE, sinks: Sequence[str] = SINKS) -> Plan:
     """Make the plan of a seed: the same each time. Without `core` only sinks are killed."""
     chance = random.Random(f"minuted {seed}")
-    bare = Plan(seed=seed, turns=turns)
-    sound_s = bare.recording().duration_ms / 1000
+    sides = SIDES if core and seed % SIDED_EVERY == 0 else ALONE
+    sound_s = length_ms(Plan(seed=seed, turns=turns, sides=sides)) / 1000
+    core = [each for name in core for each in (captures_of(sides) if name == "capture" else (name,))]
     events = []
     for target in core:
         events += [_kill(at_s, target) for at_s in _spread(chance, chance.randint(*CORE_KILLS), sound_s)]
@@ -123,6 +145,7 @@ def plan(seed: int, *, turns: int = 20, core: Sequence[str] = CORE, sinks: Seque
     return Plan(
         seed=seed,
         turns=turns,
+        sides=sides,
         events=tuple(
             sorted(
                 (event for event in events if event.at_s < (breaks_off_at_s or sound_s + 1)),
@@ -133,6 +156,16 @@ def plan(seed: int, *, turns: int = 20, core: Sequence[str] = CORE, sinks: Seque
         ends_in_an_outage=ends_in_an_outage,
         breaks_off_at_s=breaks_off_at_s,
     )
+
+
+def captures_of(sides: Sequence[str]) -> tuple[str, ...]:
+    """Name the processes that hear them."""
+    return tuple(f"capture/{side}" if side else "capture" for side in sides)
+
+
+def length_ms(plan: Plan) -> int:
+    """Give how long somebody speaks, on whichever side."""
+    return max(recording.duration_ms for recording in plan.recordings().values())
 
 
 def _kill(at_s: float, target: str) -> Event:

@@ -12,11 +12,12 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from minuted.journal.turns import TurnJournal
-from simulator.coded import Spoken, compose
+from simulator.coded import Recording, Spoken, compose, save_side_by_side
 from simulator.oracle import HEADING, Output, Verdict, number_of
 from simulator.process import Process
 from simulator.proxy import Proxy
@@ -24,7 +25,7 @@ from simulator.receiver import Receiver
 
 from .daemon import WELL, Daemon
 from .outputs import TIME_ERROR_MS_MAX, Subscriber, changed_bodies, gather, verdicts
-from .plan import Event, Plan
+from .plan import ALONE, Event, Plan, length_ms
 from .striking import Striker
 
 STARTED_S_MAX: Final = 60.0
@@ -44,6 +45,12 @@ ENGINE: Final = """
 [engine]
 service = "assemblyai"
 url = "{service}"
+"""
+SOURCE: Final = """
+[[capture.sources]]
+name = "{side}"
+source = "{sound}"
+channel = {channel}
 """
 TABLES: Final = {
     "delivery/file_log": '[sinks.file_log]\npath = "{folder}/turns.jsonl"\n',
@@ -97,9 +104,8 @@ class Round:
         self._plan = plan
         self._folder = folder
         self._crash_at = crash_at
-        self._said = plan.recording()
-        self._sound = self._said.save(folder / "talk.wav")
-        self._quiet = compose(0, lead_in_ms=500).save(folder / "quiet.wav")
+        self._said = plan.recordings()
+        self._sound = folder / "talk.wav"
         self._played_ms: int | None = None
         """Of a recording that was broken off: how much was surely played."""
         self._outcome = Outcome(seed=plan.seed)
@@ -115,6 +121,7 @@ class Round:
             self._proxy = stack.enter_context(Proxy(self._service.port))
             tables = "".join([ENGINE, plan.engine, "\n", *(TABLES[sink] for sink in plan.sinks)])
             config = tables.format(service=self._proxy.url, receiver=self._receiver.url, folder=self._folder)
+            config += self._sources()
             self._daemon = Daemon(self._folder, runtime_dir, config)
             self._subscriber = stack.enter_context(Subscriber(self._daemon.settings))
             stack.enter_context(self._daemon)
@@ -124,8 +131,9 @@ class Round:
             except (TimeoutError, AssertionError) as error:
                 outcome.wrong.append(f"{type(error).__name__}: {error}")
             requests = list(self._receiver.requests)
-        outputs = gather(self._folder, requests, self._subscriber, plan.sinks)
-        outcome.verdicts = verdicts(self._expected(outputs), outputs)
+        for side in plan.sides:
+            outputs = gather(self._folder, requests, self._subscriber, plan.sinks, side)
+            outcome.verdicts |= verdicts(self._expected(side, outputs), outputs, side)
         outcome.wrong += [f"message {name} came with two bodies" for name in changed_bodies(requests)]
         if self._subscriber.missed:
             outcome.wrong.append(f"the subscriber missed {self._subscriber.missed}")
@@ -133,13 +141,36 @@ class Round:
         outcome.seconds = time.monotonic() - began_s
         return outcome
 
+    @property
+    def _is_alone(self) -> bool:
+        return self._plan.sides == ALONE
+
+    def _sources(self) -> str:
+        """Give the tables of the sources where there are several: each has a channel of the recording."""
+        tables = [
+            SOURCE.format(side=side, sound=self._sound, channel=place)
+            for place, side in enumerate(self._plan.sides, 1)
+        ]
+        return "" if self._is_alone else "".join(tables)
+
+    def _start(self, *said: Recording, crash_at: str = "") -> None:
+        """Play what is said on each side."""
+        save_side_by_side(self._sound, *said)
+        self._daemon.start(self._sound if self._is_alone else None, crash_at=crash_at)
+
+    def _have_captures(self, state: str, stages: dict[str, dict[str, Any]]) -> bool:
+        return all(stages.get(capture, {}).get("state") == state for capture in self._plan.captures)
+
+    def _played_of_all_ms(self) -> int:
+        return min(self._daemon.played_ms(capture) for capture in self._plan.captures)
+
     def _play(self) -> None:
         """Start, and let the plan's events happen at their times."""
         plan, daemon = self._plan, self._daemon
-        daemon.start(self._sound, crash_at=self._crash_at)
-        daemon.wait_for(lambda stages: stages.get("capture", {}).get("state") == "ready", STARTED_S_MAX)
+        self._start(*self._said.values(), crash_at=self._crash_at)
+        daemon.wait_for(partial(self._have_captures, "ready"), STARTED_S_MAX)
         sound_began_s = time.monotonic()
-        sound_s = self._said.duration_ms / 1000
+        sound_s = length_ms(plan) / 1000
         self._sound_ended_s = sound_began_s + sound_s
         striker = Striker(daemon, self._service, self._proxy, self._receiver, self._subscriber)
         queue = [(event.at_s, place, event) for place, event in enumerate(plan.events)]
@@ -156,11 +187,11 @@ class Round:
             striker.undo_what_is_due(now_s)
             if now_s > breaks_off_at_s:
                 # Capture may be away at just this moment: then it is an earlier word that counts.
-                self._played_ms = daemon.played_ms() or played_ms
+                self._played_ms = self._played_of_all_ms() or played_ms
                 self._kill_supervisor()
                 break
             if now_s > breaks_off_at_s - NEAR_S:
-                played_ms = daemon.played_ms() or played_ms
+                played_ms = self._played_of_all_ms() or played_ms
             if queue and queue[0][0] <= now_s:
                 _, place, event = heapq.heappop(queue)
                 if striker.strike(event, now_s):
@@ -172,7 +203,7 @@ class Round:
             elif plan.ends_in_an_outage and now_s > sound_s and not queue and self._capture_is_over():
                 self._kill_supervisor()
                 break
-            elif not queue and not striker.is_owing and not plan.ends_in_an_outage:
+            elif not queue and not striker.is_owing and plan.ends_well:
                 break
             else:
                 time.sleep(0.02)
@@ -184,18 +215,17 @@ class Round:
             self._outcome.wrong.append("processes outlived their supervisor")
         self._outcome.happened["kill supervisor"] += 1
 
-    def _expected(self, outputs: dict[str, Output]) -> tuple[Spoken, ...]:
+    def _expected(self, side: str, outputs: dict[str, Output]) -> tuple[Spoken, ...]:
         """Give the words that must be in every output: those that were played, and any one of them has."""
+        words = self._said[side].words
         if self._played_ms is None:
-            return self._said.words
+            return words
         delivered = [number_of(word.text) or 0 for output in outputs.values() for word in output.words]
         last = max(delivered, default=0)
-        return tuple(
-            word for word in self._said.words if word.end_ms <= self._played_ms or word.number <= last
-        )
+        return tuple(word for word in words if word.end_ms <= self._played_ms or word.number <= last)
 
     def _capture_is_over(self) -> bool:
-        return self._daemon.stages().get("capture", {}).get("state") == "stopped"
+        return self._have_captures("stopped", self._daemon.stages())
 
     def _finish(self) -> None:
         """Let the run end; what it could not bring to an end, further runs must."""
@@ -206,7 +236,7 @@ class Round:
             if len(ends) == RUNS_MAX:
                 self._outcome.wrong.append(f"unfinished after {RUNS_MAX} runs")
                 return
-            daemon.start(self._quiet)
+            self._start(*[compose(0, lead_in_ms=500)] * len(self._plan.sides))
             ends.append(daemon.wait(OVER_S_MAX))
         self._outcome.tail_s = time.monotonic() - self._sound_ended_s
 

@@ -9,13 +9,14 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from kills.loop import failing_seeds, summary
-from kills.outputs import changed_bodies, deduplicated, total, verdicts
-from kills.plan import CORE_KILLS, SINKS, Plan, plan
+from kills.outputs import changed_bodies, deduplicated, subtitles_of, total, turns_of, verdicts
+from kills.plan import ALONE, CORE_KILLS, SIDED_EVERY, SIDES, SINKS, Plan, plan
 from kills.round import Outcome, Round
-from simulator.oracle import HEADING, Delivered, Output
+from simulator.oracle import HEADING, Delivered, Output, from_srt, from_turns
 from simulator.receiver import Request
 
 SEEDS = (6, 4)
+"""One source, and two."""
 KILLS_MIN = 38
 TURNS = 14
 """Half a minute of sound."""
@@ -105,11 +106,39 @@ def test_a_plan_kills_everybody_and_keeps_to_the_crash_limit() -> None:
     for seed in range(10):
         made = plan(seed)
         kills = Counter(event.target for event in made.events if event.what == "kill")
-        assert kills.keys() == {"transcription", "capture", *SINKS}
+        assert kills.keys() == {"transcription", *made.captures, *SINKS}
+        assert made.sides == (ALONE if seed % SIDED_EVERY else SIDES)
         assert not (made.ends_in_an_outage and made.breaks_off_at_s)
-        assert max(kills["transcription"], kills["capture"]) <= CORE_KILLS[1] < 5
+        assert max(kills[name] for name in ("transcription", *made.captures)) <= CORE_KILLS[1] < 5
         assert made.kills - kills.total() == bool(made.ends_in_an_outage or made.breaks_off_at_s)
         assert list(made.events) == sorted(made.events, key=lambda event: event.at_s)
+
+
+def test_a_word_that_is_told_of_the_other_side_makes_a_round_wrong() -> None:
+    """It is lost where it was said, and unknown where nobody said it."""
+    sided = Plan(seed=0, turns=1, sides=SIDES)
+    told = [
+        {"type": "turn", "final": True, "seq": 1 + place, "channel": side, "text": word.text, "words": [said]}
+        for place, side in enumerate(SIDES)
+        for word in sided.recordings()[side].words[:1]
+        for said in [{"text": word.text, "start_ms": word.start_ms, "end_ms": word.end_ms}]
+    ]
+    swapped = [{**each, "channel": side} for each, side in zip(told, reversed(SIDES), strict=True)]
+    for maps, is_right in ((told, True), (swapped, False)):
+        for side, recording in sided.recordings().items():
+            output = from_turns(turns_of(maps, side))
+            verdict = verdicts(recording.words[:1], {"file_log": output}, side)[f"file_log {side}"]
+            assert (verdict.is_perfect(), verdict.seq_errors) == (is_right, 0)
+
+
+def test_subtitles_are_told_apart_by_their_labels() -> None:
+    """A label stands where the side changes, and holds until it changes again."""
+    cues = [f"{number}\n00:00:0{number},000 --> 00:00:0{number},900\n" for number in range(1, 5)]
+    said = ["table: word0001", "word0002.", "far: word5001.", "table: word0003."]
+    text = "\n\n".join(cue + words for cue, words in zip(cues, said, strict=True))
+    for side, expected in (("table", ["word0001", "word0002.", "word0003."]), ("far", ["word5001."])):
+        assert [word.text for word in from_srt(subtitles_of(text, side)).words] == expected
+    assert subtitles_of(text.replace("table: ", "").replace("far: ", ""), "").count("word") == 4
 
 
 def test_what_a_receiver_saw_twice_counts_once_and_must_be_the_same() -> None:

@@ -2,20 +2,18 @@
 
 import os
 import signal
-import wave
 from collections.abc import Callable, Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from capture.virtual_microphone import VirtualMicrophones
 from minuted.config import load
 from minuted.status import collect
 from simulator import Fault, Service
-from simulator.coded import Recording, compose
+from simulator.coded import Recording, compose, save_side_by_side
 from waiting import until
 
 ENGINE = """
@@ -90,17 +88,6 @@ def said(daemon: Any, channel: str) -> list[dict[str, Any]]:
     return sorted((word for turn in turns for word in turn["words"]), key=itemgetter("start_ms"))
 
 
-def save_stereo(path: Path, *recordings: Recording) -> None:
-    sides = [np.frombuffer(recording.pcm, np.int16) for recording in recordings]
-    length = max(map(len, sides))
-    both = np.stack([np.pad(side, (0, length - len(side))) for side in sides], axis=1)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(len(sides))
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(both.tobytes())
-
-
 def kill(daemon: Any, stage: str) -> None:
     """SIGKILL a process that is ready."""
     until(lambda: stages(daemon)[stage]["exit_status"] != 0 and stages(daemon)[stage]["pid"])
@@ -114,7 +101,7 @@ def test_both_sides_of_a_call_arrive_once_and_in_time_whatever_is_killed(
     sides = {"table": compose(3), "far": compose(3, first_number=200, seed=3)}
     with Service([Fault(name="reset", at_audio_ms=4000)] * 2, heartbeat_s=1.0) as service:
         daemon = make_daemon(CALL + ENGINE.replace("@url", service.url))
-        save_stereo(daemon.output / "call.wav", *sides.values())
+        save_side_by_side(daemon.output / "call.wav", *sides.values())
         daemon.start(**KEY)
         until(lambda: len(said(daemon, "table")) > 3)
         told = stages(daemon)

@@ -135,6 +135,19 @@ def compose(
     return Recording(np.concatenate(pieces).tobytes(), tuple(spoken))
 
 
+def save_side_by_side(path: Path, *recordings: Recording) -> Path:
+    """Write a WAV file with a channel for each; what is shorter ends in zeros."""
+    sides = [np.frombuffer(recording.pcm, np.int16) for recording in recordings]
+    length = max(map(len, sides))
+    joined = np.stack([np.pad(side, (0, length - len(side))) for side in sides], axis=1)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(sides))
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(joined.tobytes())
+    return path
+
+
 def text_of(number: int, *, ends_sentence: bool = False) -> str:
     """Give the text a word's number stands for."""
     return f"word{number:04d}{'.?!'[number % 3] if ends_sentence else ''}"
