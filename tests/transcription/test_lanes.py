@@ -75,6 +75,25 @@ def test_after_an_outage_captions_are_live_and_the_rest_comes_behind(
     )
 
 
+def test_a_stop_does_not_wait_for_a_share_that_captions_no_longer_need(make_room: Callable) -> None:
+    """The live session and the one behind it break, and somebody stops the daemon within a minute."""
+    missed = compose(1, tail_ms=4000)
+    service = Service([Fault(name="reset", at_audio_ms=500, session=number) for number in (0, 1)])
+    room = make_room(service, "live_first_s = 1")
+    lanes = room.transcriber._channels[0].lanes
+    room.play(missed, paced=True)
+    room.wait_for(lambda: "retrying" in room.session_events)
+    service.start()
+    room.wait_for(lambda: lanes.behind_at_s)
+    share_s = lanes.behind_at_s
+    room.play(AFTER, paced=True)
+    room.wait_for(lambda: room.session_events.count("started") == 2)
+    room.end()
+    service.close()
+    assert lanes.behind_at_s < share_s
+    assert sorted(room.words) == sorted(texts(missed) + texts(AFTER))
+
+
 def test_with_one_session_the_outage_is_worked_off_first_and_in_order(
     make_room: Callable, outage: Callable
 ) -> None:

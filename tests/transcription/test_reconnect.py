@@ -1,4 +1,3 @@
-from collections import deque
 from itertools import pairwise
 from typing import Literal
 
@@ -16,6 +15,7 @@ from minuted.transcription.reconnect import (
     SESSIONS_PER_MINUTE_MAX,
     UNREACHABLE_WAIT_S_MAX,
     Backoff,
+    Begins,
     Failure,
     Verdict,
     exponential_s,
@@ -243,6 +243,7 @@ def reaching(attempts: list[Attempt]) -> list[float]:
     """Play failures in simulated time; give when sessions began that reached the service."""
     backoff, now_s, began_s = Backoff(), 0.0, []
     for failure, opening_s, open_s in attempts:
+        backoff.begin(now_s)
         lasted_s = open_s if failure.phase == "open" else 0.0
         if not (failure.phase == "connecting" and judge(failure) is Verdict.UNREACHABLE):
             began_s.append(now_s)
@@ -264,17 +265,25 @@ def test_no_minute_sees_more_sessions_than_the_account_may_have(attempts: list[A
         assert last - first >= 60 - 1e-6
 
 
-@pytest.mark.parametrize("healthy_s", [0.0, HEALTHY_S])
-def test_two_series_of_failures_count_towards_one_limit(healthy_s: float) -> None:
-    """The live session and the one behind it are one account's; a healthy one does not excuse the other."""
-    reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
-    live, behind = Backoff(reached_s), Backoff(reached_s)
-    for number in range(SESSIONS_PER_MINUTE_MAX - 1):
-        behind.wait_s(REFUSED, 100.0 + number)
-
-    assert live.wait_s(EXPIRED, 110.0, lasted_s=healthy_s) == 50
-    assert behind.attempts == SESSIONS_PER_MINUTE_MAX - 1
-    assert live.attempts == 1
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 30)), max_size=60))
+@example([(True, 0.0), (False, 0.0)] * 10)
+def test_two_series_of_failures_keep_to_one_limit_together(broken: list[tuple[bool, float]]) -> None:
+    """The live session and the one behind it are one account's, and mostly break together."""
+    begins, now_s = Begins(), 0.0
+    series = {True: Backoff(begins), False: Backoff(begins, BEHIND_PER_MINUTE_MAX)}
+    next_s = {True: 0.0, False: 0.0}
+    began_s = []
+    for is_live, passed_s in broken:
+        # Whoever is due begins at its moment; then one breaks, at once or after a while.
+        now_s = max(now_s, next_s[is_live]) + passed_s
+        for at_s, which in sorted((at_s, which) for which, at_s in next_s.items() if at_s <= now_s):
+            series[which].begin(at_s)
+            began_s.append(at_s)
+            next_s[which] = float("inf")
+        next_s[is_live] = now_s + series[is_live].wait_s(LOST, now_s)
+    began_s.sort()
+    for first, last in zip(began_s, began_s[SESSIONS_PER_MINUTE_MAX:], strict=False):
+        assert last - first >= 60 - 1e-6
 
 
 @given(ATTEMPTS)
@@ -288,13 +297,48 @@ def test_the_phases_are_the_three_there_are() -> None:
         assert judge(Failure("", None, phase)) is Verdict.UNREACHABLE
 
 
+def shared() -> tuple[Backoff, Backoff]:
+    begins = Begins()
+    return Backoff(begins), Backoff(begins, BEHIND_PER_MINUTE_MAX)
+
+
+def test_what_breaks_together_after_a_quiet_minute_begins_again_together() -> None:
+    """One reset hits the live session and the one behind: neither has used up anything of late."""
+    live, behind = shared()
+    for each in (live, behind):
+        each.begin(0.0)
+    assert live.wait_s(LOST, 61.0) < 1
+    assert behind.wait_s(LOST, 61.0) < 1
+
+
 def test_what_was_missed_leaves_live_sessions_their_share_of_the_limit() -> None:
     """Two sessions break with each outage: the third within a minute must not cost captions a minute."""
-    reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
-    live, behind = Backoff(reached_s), Backoff(reached_s, BEHIND_PER_MINUTE_MAX)
-    lost = Failure("reset", phase="open")
-    assert live.wait_s(lost, 0.0) < 1
-    assert behind.wait_s(lost, 1.0) == 59.0
-    assert live.wait_s(lost, 2.0) < 1
-    assert live.wait_s(lost, 3.0) < 2
-    assert live.wait_s(lost, 4.0) == 56.0
+    live, behind = shared()
+    for each in (live, behind):
+        each.begin(0.0)
+    assert live.wait_s(LOST, 1.0) < 1
+    live.begin(1.25)
+    assert behind.wait_s(LOST, 1.0) == 59.0
+    for now_s in (2.0, 3.0):
+        assert live.wait_s(LOST, now_s) < 2
+        live.begin(now_s + 0.5)
+    assert live.wait_s(LOST, 4.0) == 56.0
+
+
+def test_where_captions_need_no_more_sessions_those_behind_may_have_them_all() -> None:
+    """Somebody stops the daemon: what is left to be heard has not a minute to wait for."""
+    live, behind = shared()
+    for each in (live, behind):
+        each.begin(0.0)
+    assert live.wait_s(LOST, 1.0) < 1
+    live.begin(1.25)
+    assert behind.wait_s(LOST, 1.0) == 59.0
+    assert behind.hurry_s(2.0) == 2.0
+    behind.begin(2.0)
+    assert behind.wait_s(LOST, 3.0) == 58.25
+    assert behind.hurry_s(3.0) < 5, "the fifth of this minute"
+    behind.begin(5.0)
+    assert behind.wait_s(LOST, 6.0) == 56.0
+    assert behind.hurry_s(6.0) == 60.0
+    assert behind.wait_s(FATAL, 70.0) == 60.0
+    assert behind.hurry_s(71.0) == 130.0, "nor does it hurry what would fail the same way"

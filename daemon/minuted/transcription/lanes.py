@@ -1,7 +1,6 @@
 """Which sessions there are: opened, handed over before they expire, and opened again when they are lost."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal
@@ -27,8 +26,8 @@ from minuted.transcription.reconnect import (
     BEHIND_PER_MINUTE_MAX,
     BUSY_MAX,
     LAST_WORD_S_MAX,
-    SESSIONS_PER_MINUTE_MAX,
     Backoff,
+    Begins,
     Failure,
     Verdict,
     judge,
@@ -82,8 +81,9 @@ class Lanes:
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
         """Opened ahead, to take over before the live session expires."""
-        reached_s: deque[float] = deque(maxlen=SESSIONS_PER_MINUTE_MAX)
-        self._backoff, self._backoff_behind = Backoff(reached_s), Backoff(reached_s, BEHIND_PER_MINUTE_MAX)
+        begins = Begins()
+        self._backoffs = {True: Backoff(begins), False: Backoff(begins, BEHIND_PER_MINUTE_MAX)}
+        """Of live sessions, and of those behind."""
         self._keeps_heartbeats = False
         self._unanswered = 0
         self._busy = 0
@@ -197,6 +197,8 @@ class Lanes:
         self._drop_next()
         live, unheard = self.live, self._marks.live
         is_heard = unheard is None or self._minutes.is_heard(unheard)
+        if is_heard:  # captions need no session more
+            self.behind_at_s = min(self.behind_at_s, self._backoffs[False].hurry_s(time.monotonic()))
         if live and live.turns and (is_heard or live.sent_before >= self._intake.sound_before):
             live.terminate()
         return is_heard and not self._lanes and not self._marks.behind
@@ -257,9 +259,7 @@ class Lanes:
             self._minutes.hear_unreadable(lane)
         self._unanswered += failure.text == UNANSWERED
         lasted_s = now_s - lane.began_s if lane.began_s else 0.0
-        wait_s = (self._backoff if lane.is_live else self._backoff_behind).wait_s(
-            failure, now_s, lasted_s=lasted_s
-        )
+        wait_s = self._backoffs[lane.is_live].wait_s(failure, now_s, lasted_s=lasted_s)
         self.reconnects += 1
         log_loss(lane, failure, verdict, wait_s)
         if verdict is Verdict.BUSY:
@@ -287,6 +287,7 @@ class Lanes:
         asked, is_local = self._changing.session, self._settings.service == "local"
         session = Session(self._access, parameters_of(asked, local=is_local), self._post)
         self._meter.watch(session)
+        self._backoffs[is_live].begin(session.started_s)
         return Lane(
             unheard.id,
             session,

@@ -5,7 +5,7 @@ Source of the codes: the vendor's close codes and Error frames, as the service s
 HTTP statuses a proxy or the edge may answer the upgrade with.
 """
 
-from collections import deque
+from bisect import insort
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
@@ -100,21 +100,50 @@ _WAIT_S_MAX: Final = {
 }
 
 
+class Begins:
+    """When sessions began in the last minute, or are to begin: the account's limit is of these."""
+
+    def __init__(self) -> None:
+        self._at_s: list[float] = []
+
+    def add(self, at_s: float, now_s: float) -> None:
+        self._at_s = [each for each in self._at_s if now_s < each + 60]
+        insort(self._at_s, at_s)
+
+    def remove(self, at_s: float | None) -> None:
+        """Forget one that did not begin then; one that is forgotten already is no error."""
+        if at_s in self._at_s:
+            self._at_s.remove(at_s)
+
+    def free_s(self, at_s: float, most: int) -> float:
+        """Give when another may begin, `at_s` at the earliest, for there to be no more than so many."""
+        while len(late := [each for each in self._at_s if each <= at_s < each + 60]) >= most:
+            at_s = late[-most] + 60
+        return at_s
+
+
 class Backoff:
     """Says how long to wait before the next session: exponential with jitter, by the kind of failure."""
 
-    def __init__(
-        self, reached_s: deque[float] | None = None, sessions_max: int = SESSIONS_PER_MINUTE_MAX
-    ) -> None:
-        """`reached_s` is shared with another one whose failures count towards the same limit.
+    def __init__(self, begins: Begins | None = None, sessions_max: int = SESSIONS_PER_MINUTE_MAX) -> None:
+        """`begins` is shared with another one whose sessions count towards the same limit.
 
-        With fewer `sessions_max` a minute this one leaves some of them to the other.
+        With fewer `sessions_max` a minute, the other's included, this one leaves the rest to the other.
         """
         self.attempts = 0
         """Failures in a row."""
         self._verdict: Verdict | None = None
         self._sessions_max = sessions_max
-        self._reached_s = deque(maxlen=SESSIONS_PER_MINUTE_MAX) if reached_s is None else reached_s
+        self._begins = Begins() if begins is None else begins
+        self._planned_s: float | None = None
+        self._begun_s: float | None = None
+        self._due_s = 0.0
+
+    def begin(self, now_s: float) -> None:
+        """A session begins: the one that was waited for, or one that follows no failure."""
+        self._begins.remove(self._planned_s)
+        self._begins.add(now_s, now_s)
+        self._planned_s, self._begun_s = None, now_s
 
     def wait_s(self, failure: Failure, now_s: float, *, lasted_s: float = 0) -> float:
         """Give the seconds to wait after `failure` of a session that was open for `lasted_s`."""
@@ -125,16 +154,21 @@ class Backoff:
             self.attempts = 0  # the road is free and the door is shut: another series begins
         self._verdict = verdict
         self.attempts += 1
-        if verdict is Verdict.UNREACHABLE and failure.phase == "connecting":
-            return exponential_s(self.attempts, UNREACHABLE_WAIT_S_MAX)
-        self._reached_s.append(now_s)
         wait_s = {Verdict.EXPIRED: 0.0, Verdict.FATAL: FATAL_WAIT_S}.get(verdict)
         if wait_s is None:
             first = 5 if verdict is Verdict.BUSY else 0
             wait_s = exponential_s(self.attempts + first, _WAIT_S_MAX[verdict])
-        if len(self._reached_s) >= self._sessions_max:
-            wait_s = max(wait_s, self._reached_s[-self._sessions_max] + 60.0 - now_s)
-        return wait_s
+        self._begins.remove(self._planned_s)
+        if verdict is Verdict.UNREACHABLE and failure.phase == "connecting":
+            self._begins.remove(self._begun_s)  # the service knows nothing of it
+        self._due_s = now_s + wait_s
+        self._planned_s = self._begins.free_s(self._due_s, self._sessions_max)
+        self._begins.add(self._planned_s, now_s)
+        return self._planned_s - now_s
+
+    def hurry_s(self, now_s: float) -> float:
+        """Give when the next session may begin where nothing is to be left to the other."""
+        return self._begins.free_s(max(now_s, self._due_s), SESSIONS_PER_MINUTE_MAX)
 
 
 def exponential_s(attempt: int, wait_s_max: float) -> float:
