@@ -14,6 +14,8 @@ from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
 from minuted.messages import Session, Turn, from_map
 from minuted.transcription import among
+from minuted.transcription.channel import STALE_S
+from minuted.transcription.order import HOLD_S_MAX
 from simulator import Fault, Service
 from simulator.coded import Recording, compose
 from transcription.call import FIRST_MS, Call
@@ -203,6 +205,21 @@ def test_a_channel_whose_session_is_down_holds_no_other_up(make_call: Callable) 
         call.play({"far": FAR})
         call.end()
     assert call.words("far") == texts(FAR)
+
+
+def test_a_side_whose_microphone_is_pulled_out_in_the_middle_of_a_word_holds_no_other_up(
+    make_call: Callable,
+) -> None:
+    """The service waits for the rest of its turn, for hours maybe; every final of the other would be late."""
+    with Service() as service:
+        call = make_call(service)
+        far = call.transcriber._channels[1]
+        call.play({"far": FAR}, slice(30), in_real_time=True)
+        call.wait_for(lambda: far.lanes.live.turn_is_open and far.lanes.live.open_from_ms)
+        call.wait_for(lambda: far.lanes.live.sent_before == far.intake.sound_before)
+        now_s = far._last_sound_s
+        assert far.pending_ms(now_s + HOLD_S_MAX + STALE_S) == far.lanes.live.open_from_ms
+        assert far.pending_ms(now_s + 60) is None
 
 
 def test_what_one_side_said_first_is_in_the_meeting_though_the_other_is_heard_first(

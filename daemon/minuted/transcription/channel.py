@@ -41,6 +41,8 @@ QUIET_CAPTURE_S: Final = 2.0
 
 STALE_S: Final = 1.0
 """A source that has sent no sound for so long is not there: capture has noticed by then."""
+OPEN_S_MAX: Final = 5.0
+"""Without more sound a turn that is open has been ended by then, or is not for as long as none comes."""
 HEARD_AFTER_MS: Final = 500
 """How long after it was sent the service may take to tell that a turn has begun."""
 
@@ -116,10 +118,11 @@ class Channel:
         if not self.intake.is_paced:
             # It is sent far ahead of its words.
             return safe_ms
+        away_s = now_s - self._last_sound_s if live.sent_before >= self.intake.sound_before else 0.0
+        if away_s > (OPEN_S_MAX if live.turn_is_open else STALE_S):
+            return None
         if live.turn_is_open:
             return safe_ms if live.open_from_ms is None else live.open_from_ms
-        if live.sent_before >= self.intake.sound_before and now_s - self._last_sound_s > STALE_S:
-            return None
         return live.clock.end_ms(live.clock.sent_ms) - HEARD_AFTER_MS
 
     @property
