@@ -81,6 +81,12 @@ def room(**changes):
         ),
         (room(capture={"state": "paused"}, transcription={"state": "idle"}), {}, "paused, 3 sinks"),
         (
+            # In capture's own words, which give the minute it is over by, and the day.
+            room(capture={"state": "paused", "reason": "paused until 09:01", "paused_until_ms": NOW_MS - 1}),
+            {},
+            "paused until 09:01, live, 3 sinks",
+        ),
+        (
             room(capture={"state": "backoff", "trouble": "killed by SIGKILL"}),
             {},
             "not recording (capture is down: killed by SIGKILL), live, 3 sinks",

@@ -104,8 +104,7 @@ def _sound_of(name: str, capture: Mapping[str, Any], since_ms: Mapping[str, int]
             return f"no microphone (unplugged since {_clock(since_ms[unplugged])})"
         return "no microphone" + (f" since {_clock(since_ms[missing])}" if missing in since_ms else "")
     if state == PAUSED:
-        until_ms = capture.get("paused_until_ms")
-        return f"paused until {_clock(until_ms)}" if until_ms else "paused"
+        return reason or "paused"
     if state == "stopped" and capture.get("exit_status") == 0:  # others play on
         return "played to its end"
     if state == "disk-full":
