@@ -52,6 +52,16 @@ def test_secrets_are_their_owner_s_alone_whatever_the_umask(settings: Settings, 
     assert [mode(file), mode(folder / "server.key"), mode(folder / "clients")] == [0o600, 0o600, 0o700]
 
 
+def test_the_first_key_can_be_made_before_the_first_start(settings: Settings, tmp_path: Path) -> None:
+    """A start is refused as long as there is no key, so that neither could come first."""
+    settings.state_dir.rmdir()
+
+    keys.new(settings, "tablet", tmp_path)
+
+    assert mode(settings.state_dir) & 0o007 == 0
+    assert [client.name for client in keys.listed(settings)] == ["tablet"]
+
+
 def test_a_client_s_secret_is_kept_nowhere_else(settings: Settings, tmp_path: Path) -> None:
     secret = json.loads(keys.new(settings, "tablet", tmp_path).read_text())["secret"]
 
