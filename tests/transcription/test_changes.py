@@ -85,6 +85,22 @@ def test_a_profile_for_this_run_hides_the_one_that_is_kept() -> None:
     assert from_state(none.to_state("first"), "second").profile == "interview"
 
 
+def test_what_is_said_after_a_profile_for_this_run_is_heard_and_outlasts_it() -> None:
+    """Terms that were cleared by command stayed in force, because the profile has some."""
+    passing = after(Changes(), profile="interview", until_restart=True)
+    cleared = after(passing, clear=["keyterms_prompt"])
+
+    assert not effective(cleared).keyterms_prompt
+    assert silence(cleared) == 3000
+    assert cleared.sources(PROFILES, MODEL)["keyterms_prompt"][1] == "until reset"
+    next_run = from_state(json.loads(json.dumps(cleared.to_state("first"))), "second")
+    assert not effective(next_run).keyterms_prompt
+    assert silence(next_run) == 1200
+    assert effective(after(cleared, reset=["keyterms_prompt"])).keyterms_prompt == ("metformin",)
+    again = after(cleared, profile="interview", until_restart=True)
+    assert effective(again).keyterms_prompt == ("metformin",)
+
+
 def test_a_reset_takes_back_all_or_what_is_named_and_comes_first() -> None:
     changes = after(Changes(), profile="interview", set={"prompt": "x"})
     changes = after(changes, set={"min_turn_silence": 300}, until_restart=True)

@@ -73,7 +73,11 @@ class Changes:
             profile = "" if is_hidden else layer.profile or ""
             own = profiles.get(profile, {})
             found |= {name: (own[name], f"profile {profile}") for name in own if name in names}
-            found |= {name: (layer.values[name], lasts) for name in layer.values if name in names}
+            for name, value in layer.values.items():
+                if name not in names:
+                    continue
+                # What both layers say outlasts the one that passes.
+                found[name] = (value, UNTIL_RESET if self.kept.values.get(name) == value else lasts)
         return found
 
     def to_state(self, run: str) -> dict[str, Any]:
@@ -147,7 +151,11 @@ def changed(changes: Changes, request: Request, profiles: Profiles, model: str) 
         return Changes(kept, Layer(named_profile, {**passing.values, **values}))
     kept = kept.without(named)
     kept = Layer(kept.profile if profile is None else profile, {**kept.values, **values})
-    return Changes(kept, passing if profile is None else replace(passing, profile=None))
+    if profile is not None:
+        return Changes(kept, replace(passing, profile=None))
+    # A profile for this run, chosen before, would hide what is said now.
+    hidden = {name: values[name] for name in profiles.get(passing.profile or "", {}) if name in values}
+    return Changes(kept, Layer(passing.profile, {**passing.values, **hidden}))
 
 
 def _values(request: Request, model: str) -> tuple[dict[str, Any], list[str]]:
