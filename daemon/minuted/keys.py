@@ -43,7 +43,7 @@ def new(settings: Settings, name: str, output: Path) -> Path:
     if output.is_dir():
         output /= f"{name}.key.json"
     try:
-        # A first start waits for a client's key where turns go over the network, so the key cannot wait for it.
+        # Over the network a first start waits for a key, so the key cannot wait for it.
         settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"state_dir: {settings.state_dir} cannot be made: {error.strerror}") from None

@@ -31,7 +31,7 @@ class StreamingSession:
     keyterms_prompt: tuple[str, ...] | None = None
     """Up to 100 names and terms of up to 50 characters to listen for."""
     keyterms_file: Path | None = None
-    """A file with more of them, one a line; a line that begins with # is none. Taken in at once when it changes."""
+    """A file with more, one a line, lines that begin with # left out; a change of it is taken in at once."""
     prompt: str | None = None
     """Up to 1,750 characters of instruction or context; U3 family only."""
     agent_context: str | None = None
