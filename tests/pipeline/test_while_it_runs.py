@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -64,8 +65,9 @@ def test_what_was_changed_by_command_outlives_kills_and_what_was_to_outlives_res
 
         done(daemon, "configure", "--max-turn-silence", "2000", "--profile", "interview")
         done(daemon, "configure", "--prompt", "A ward round.", "--until-restart")
-        asked = [{**each} for each in service.sessions[0].asked("UpdateConfiguration")]
-        assert [sorted(each.keys() - {"type"}) for each in asked] == [
+        asked = partial(service.sessions[-1].asked, "UpdateConfiguration")
+        service.wait_until(lambda: len(asked()) == 2)
+        assert [sorted(each.keys() - {"type"}) for each in asked()] == [
             ["keyterms_prompt", "max_turn_silence"],
             ["prompt"],
         ]
@@ -100,6 +102,7 @@ def test_what_was_changed_by_command_outlives_kills_and_what_was_to_outlives_res
         assert "ended: “Ward 7”" in done(daemon, "meeting", "end")
 
         assert done(daemon, "configure", "--reset").split()[:2] == ["profile", "none"]
+        service.wait_until(lambda: last.asked("UpdateConfiguration"))
         assert [sorted(each.items()) for each in last.asked("UpdateConfiguration")] == [
             [("keyterms_prompt", []), ("max_turn_silence", 1200), ("type", "UpdateConfiguration")]
         ]

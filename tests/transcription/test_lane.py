@@ -235,6 +235,20 @@ def test_silence_means_death_only_where_a_heartbeat_was_kept(
     assert wire.given_up == ["the service has gone silent"]
 
 
+def test_a_service_that_is_dead_is_noticed_within_the_eight_seconds_that_are_promised(
+    make_lane: Callable[..., Lane], wire: Wire
+) -> None:
+    """Each second longer is a second of captions that do not move."""
+    lane = make_lane(stored(0))
+    lane.taken_ms = 50
+    lane.watch(NOW_S + 8)
+    assert wire.given_up == ["the service has gone silent"]
+    unanswered = make_lane(said(3 * UNANSWERED_FRAMES_MAX), must_answer=True)
+    unanswered.send(None, NOW_S)
+    unanswered.watch(NOW_S + 8)
+    assert wire.given_up[1:] == [UNANSWERED]
+
+
 # What is safe without a turn.
 
 

@@ -216,6 +216,20 @@ def test_a_second_final_for_a_turn_is_not_published(make_room: Callable) -> None
     assert room.words == WORDS
 
 
+def test_universal_streaming_is_asked_to_format_and_a_turn_that_ends_twice_is_one(
+    make_room: Callable,
+) -> None:
+    """Older models end each turn plain and then formatted; both have the same words."""
+    settings = '[session]\nspeech_model = "universal-streaming-english"\nformat_turns = true\n'
+    with Service(second_formatted_final=True) as service:
+        room = make_room(service, settings)
+        room.play(RECORDING)
+        room.end()
+        (session,) = service.sessions
+        assert session.parameters["format_turns"] is True
+    assert [word.rstrip(".?!") for word in room.words] == [word.rstrip(".?!") for word in WORDS]
+
+
 def test_speakers_named_anew_become_revisions_with_numbers_of_their_own(make_room: Callable) -> None:
     """A subscriber that has the turn learns who said it."""
     recording = compose(4, speakers=2)
