@@ -107,8 +107,9 @@ class Link:
             return
         # Without waiting for a slow reader: what is said stays in order with a reset that follows.
         connection.protocol.send_text(dumps(action.message).encode())
-        connection.send_data()
+        # Noted first: what a client has heard is in the record, whoever looks there next.
         self._note("sent", message=action.message)
+        connection.send_data()
         if connection.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
             self.cut(reset=True)
 

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -100,6 +101,55 @@ def test_all_session_settings_arrive_under_their_own_names(hear: Callable[..., H
         assert given["session_heartbeat"] is True
         assert not service.sessions[0].ignored
         assert service.sessions[0].headers["Authorization"] == "a-key"
+
+
+SETTINGS: dict[str, Any] = {
+    "speech_model": "universal-3-6-pro",
+    "mode": "max_accuracy",
+    "domain": "medical-v1",
+    "min_turn_silence": 300,
+    "max_turn_silence": 2000,
+    "vad_threshold": 0.5,
+    "end_of_turn_confidence_threshold": 0.6,
+    "format_turns": True,
+    "keyterms_prompt": ("Kubernetes", "Siobhan"),
+    "prompt": "a meeting",
+    "agent_context": "the agent asked",
+    "language_codes": ("en", "de"),
+    "language_detection": True,
+    "speaker_labels": True,
+    "max_speakers": 4,
+    "speaker_labels_revision_interval_ms": 300_000,
+    "voice_focus": "far-field",
+    "voice_focus_threshold": 0.7,
+    "continuous_partials": False,
+    "interruption_delay": 250,
+    "turn_left_pad_ms": 1024,
+    "include_partial_turns": False,
+    "filter_profanity": True,
+    "redact_pii": True,
+    "redact_pii_policies": ("person_name", "location"),
+    "redact_pii_sub": "entity_name",
+    "session_heartbeat": True,
+    "acknowledge_silence": True,
+    "inactivity_timeout": 60,
+    "webhook_url": "https://example.org/turns",
+    "webhook_auth_header_name": "X-Secret",
+    "webhook_auth_header_value": "another",
+    "customer_support_audio_capture": False,
+}
+
+
+def test_every_setting_there_is_reaches_the_service_as_it_was_written(hear: Callable[..., Heard]) -> None:
+    """The service overlooks what it does not know: a name that is wrong on the wire would not be noticed."""
+    assert {*SETTINGS, "keyterms_file"} == {field.name for field in fields(StreamingSession)}
+    with Service() as service:
+        hear(service, **SETTINGS).next("Begin")
+        (session,) = service.sessions
+        assert not session.ignored
+        given = {**session.parameters, "speech_model": session.query["speech_model"][0]}
+    asked = {name: list(value) if isinstance(value, tuple) else value for name, value in SETTINGS.items()}
+    assert {name: given.get(name) for name in asked} == asked
 
 
 def test_a_model_the_sdk_does_not_know_is_asked_for_all_the_same() -> None:
