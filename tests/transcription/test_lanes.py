@@ -162,6 +162,19 @@ def test_a_session_hands_over_before_it_expires(make_room: Callable) -> None:
     assert "retrying" not in room.session_events
 
 
+def test_a_service_that_ends_every_session_at_once_sees_five_within_a_minute(make_room: Callable) -> None:
+    """The free plan has no more, for all of an account's machines: the sixth waits until the first is over."""
+    with Service([Fault(name="error", code=1011, times=None)]) as service:
+        room = make_room(service)
+        room.play(compose(1))
+        room.wait_for(lambda: room.session_events.count("retrying") == 5)
+        waits = [message for message in room.messages if isinstance(message, Session) and message.retry_in_s]
+        fifth_s = service.connections[4].at_s - service.connections[0].at_s
+        assert len(service.connections) == 5
+        assert fifth_s + (waits[-1].retry_in_s or 0) > 59
+        room.stop()
+
+
 def test_with_one_session_the_next_begins_when_the_old_one_has_ended(make_room: Callable) -> None:
     recording = compose(9, words=(2, 3), turn_pause_ms=(600, 800))
     with Service(session_s=6.0) as service:
