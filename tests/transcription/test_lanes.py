@@ -163,7 +163,7 @@ def test_a_session_hands_over_before_it_expires(make_room: Callable) -> None:
 
 
 def test_a_service_that_ends_every_session_at_once_sees_five_within_a_minute(make_room: Callable) -> None:
-    """The free plan has no more, for all of an account's machines: the sixth waits until the first is over."""
+    """The free plan has no more, for all machines of an account: the sixth waits for the first to be over."""
     with Service([Fault(name="error", code=1011, times=None)]) as service:
         room = make_room(service)
         room.play(compose(1))
