@@ -207,6 +207,22 @@ def test_a_recording_is_one_meeting_from_its_first_sample(make_room: Callable) -
     assert starts_ms == [word.start_ms for word in RECORDING.words]
 
 
+def test_sound_is_gone_from_the_disk_when_its_words_are_safe(make_room: Callable, make_settings) -> None:
+    """What was said in a room is not kept longer than it takes to write it down."""
+    recording = compose(35)
+    folder = make_settings().state_dir / "audio"
+    with Service(heartbeat_s=0.2) as service:
+        room = make_room(service)
+        seen = set()
+        for place in range(0, recording.duration_ms // 50, 200):
+            room.play(recording, slice(place, place + 200))
+            seen |= {file.name for file in folder.iterdir()}
+        room.wait_for(lambda: len(room.words) == len(recording.words))
+        room.wait_for(lambda: len({file.name for file in folder.iterdir()}) == 1)
+        room.end()
+    assert len(seen) > 2, "the sound was never in several files"
+
+
 def test_a_second_final_for_a_turn_is_not_published(make_room: Callable) -> None:
     """Twice the same turn would be twice the same words in every sink."""
     with Service([Fault(name="duplicate_final", times=None)], empty_final=True) as service:
