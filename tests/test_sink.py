@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -8,7 +9,11 @@ import pytest
 
 import minuted
 from minuted import Reject, Retry, Sink, Turn
+from minuted.delivery import discovery
 from sample_records import GAP, TURN
+from sinks.samples import turn
+
+README = Path(__file__).parents[1] / "sinks" / "README.md"
 
 
 class Postcard(Sink):
@@ -95,3 +100,23 @@ def test_a_sink_brings_no_sockets_with_it() -> None:
 def test_a_sink_is_typed_for_whoever_writes_one() -> None:
     """The package says that its annotations count."""
     assert (Path(minuted.__file__).parent / "py.typed").exists()
+
+
+def test_the_sink_with_a_checkpoint_that_the_readme_shows_writes_each_turn_once(tmp_path: Path) -> None:
+    """Killed after a write and before it was noted: the same turn comes again."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = (block for block in blocks if "self.checkpoint" in block)
+    (tmp_path / "text_log.py").write_text(text, encoding="utf-8")
+    cls = discovery.load(discovery.find_all([tmp_path])["text_log"])
+    log = tmp_path / "log.txt"
+    sink = cls(path=log)
+    sink.checkpoint = {}
+    sink.write(turn(1, "one", speaker="A"))
+    noted = dict(sink.checkpoint)
+    sink.write(turn(2, "two", speaker="B"))
+
+    after = cls(path=log)
+    after.checkpoint = noted
+    after.write(turn(2, "two", speaker="B"))
+
+    assert log.read_text() == "A: one\nB: two\n"
