@@ -92,7 +92,8 @@ def test_every_session_comes_with_a_token_of_its_own(
         room.play(RECORDING, paced=True)
         room.end()
 
-    assert room.words == texts(RECORDING)
+    # What a break left behind may be told after what is live.
+    assert sorted(room.words) == texts(RECORDING)
     assert len(service.sessions) >= 3
     assert len(set(keys_of(service))) == len(service.sessions)
     assert set(keys_of(service)) <= {token.text for token in minted}

@@ -126,7 +126,8 @@ def test_a_session_that_breaks_while_it_closes_is_heard_again(make_room: Callabl
         room.wait_for(lambda: "retrying" in room.session_events)
         room.wait_for(lambda: len(room.words) >= 4)
         room.end()
-    assert room.words == texts(unheard) + texts(said)
+    # What the break left behind may be told after what is live.
+    assert sorted(room.words) == sorted(texts(unheard) + texts(said))
 
 
 def test_an_outage_while_nobody_speaks_is_no_matter_and_speech_in_it_is_kept(make_room: Callable) -> None:
