@@ -245,7 +245,7 @@ def test_a_door_without_clients_is_a_problem_and_with_them_is_described(settings
     with pytest.raises(ConfigError, match="open to nobody yet"):
         check.prepare(wants)
     keys.new(wants, "tablet", tmp_path)
-    assert found(wants)["turn socket"].text.endswith("and tcp://127.0.0.1:5555 for 1 clients with a key")
+    assert found(wants)["turn socket"].text.endswith("and tcp://127.0.0.1:5555 for 1 client with a key")
 
 
 def test_the_local_engine_must_be_installed(settings, monkeypatch):

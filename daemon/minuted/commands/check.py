@@ -277,8 +277,9 @@ def _turn_socket(settings: Settings) -> str:
         raise ConfigError(f"publish.turns: {path.parent} is not a folder that can be written to")
     if doors[0] is None:
         return settings.turns_endpoint
-    clients = len(keys.listed(settings))
-    return f"{settings.turns_endpoint}, and {doors[0].endpoint} for {clients} clients with a key"
+    many = len(keys.listed(settings))
+    clients = "1 client" if many == 1 else f"{many} clients"
+    return f"{settings.turns_endpoint}, and {doors[0].endpoint} for {clients} with a key"
 
 
 def _service(settings: Settings, *, running: bool) -> str:
