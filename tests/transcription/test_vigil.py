@@ -79,6 +79,49 @@ def test_speech_that_begins_while_the_session_closes_is_whole(make_room: Callabl
     assert room.words == texts(said)
 
 
+@pytest.mark.parametrize(("terminate_s", "half_words"), [(0.0, "mangled"), (1.0, "nothing")])
+def test_a_word_that_the_close_cuts_in_two_is_heard_whole_by_the_next(
+    make_room: Callable, terminate_s: float, half_words: str
+) -> None:
+    """A detector knows of a word only when it is under way: the service may have its begin when it closes."""
+    said = utterances(1, 1.5)
+    begun = said.words[0].start_ms // FRAME_MS + 3
+    with Service(terminate_s=terminate_s, half_words=half_words) as service:
+        room = make_room(service, "idle_after_s = 2\n")
+        room.play(said, slice(begun), in_real_time=True)
+        room.wait_for(lambda: service.sessions and service.sessions[0].asked("Terminate"))
+        room.play(said, slice(begun, None), in_real_time=True)
+        room.end()
+        cut_ms = len(service.sessions[0].pcm) // 32
+    assert said.words[0].start_ms < cut_ms < said.words[0].end_ms
+    assert room.words == texts(said)
+
+
+@pytest.mark.parametrize("said_while_next_opens", [True, False])
+def test_nothing_is_lost_where_a_hand_over_and_a_close_in_silence_meet(
+    make_room: Callable, said_while_next_opens: bool
+) -> None:
+    """The session is about to expire, and nobody speaks: one is opened as the other is closed, and somebody does."""
+    said = utterances(1, 0.1)
+    # The next is opened 2.6 s after the first was, and has begun 0.6 s later; in between the first is closed.
+    with Service(session_s=3.0, begin_s=0.6, terminate_s=0.5) as service:
+        room = make_room(service, "idle_after_s = 3.2\n")
+
+        def has_come() -> bool:
+            if said_while_next_opens:
+                return len(service.connections) == 2
+            return bool(service.sessions) and service.sessions[0].asked("Terminate")
+
+        while not has_come():
+            room.play(NOBODY, slice(9), in_real_time=True)
+        room.play(said, in_real_time=True)
+        room.wait_for(lambda: room.finals)
+        room.end()
+        service.wait_until(lambda: all(each.ended_at_s is not None for each in service.connections))
+    assert len(service.connections) >= 2
+    assert room.words == texts(said)
+
+
 def test_what_was_said_while_the_process_was_away_is_looked_at_by_the_next(make_room: Callable) -> None:
     """Killed while nobody spoke: what came in since was looked at by nobody, and may be speech."""
     with Service() as service:
@@ -114,18 +157,22 @@ def test_a_restart_in_silence_opens_no_session(make_room: Callable) -> None:
     assert following.transcriber.status()["held_s"] == 0
 
 
-def test_a_session_that_breaks_while_it_closes_is_heard_again(make_room: Callable) -> None:
+@pytest.mark.parametrize("ends", [[], [Fault(name="reset", at_control="Terminate", session=0)]])
+def test_a_session_that_does_not_end_or_breaks_while_it_closes_is_heard_again(
+    make_room: Callable, ends: list[Fault]
+) -> None:
     """Silent is only what the service has confirmed to have heard, or what the detector has looked at."""
     # Loud, and no speech to the detector: only the service can tell these words.
     unheard = compose(1, words=(2, 2), tail_ms=2500)
     said = utterances(1, 0.5, first_number=100)
-    with Service([Fault(name="stall", at_audio_ms=100, session=0)]) as service:
+    with Service([Fault(name="stall", at_audio_ms=100, session=0), *ends]) as service:
         room = make_room(service, SHORT)
         room.play(unheard, in_real_time=True)
+        room.wait_for(lambda: service.sessions[0].asked("Terminate"))
         room.play(said, in_real_time=True)
-        room.wait_for(lambda: "retrying" in room.session_events)
         room.wait_for(lambda: len(room.words) >= 4)
         room.end()
+    assert ("retrying" in room.session_events) is bool(ends)
     # What the break left behind may be told after what is live.
     assert sorted(room.words) == sorted(texts(unheard) + texts(said))
 

@@ -24,7 +24,9 @@ BEHIND_FRAMES_MAX: Final = 1200
 OPEN_TURN_S_MAX: Final = 60.0
 """A turn of which the service says nothing more is not speech: it ends its longest within a minute."""
 CLOSE_S_MAX: Final = 3.0
-"""So long may a session take to end while somebody speaks again; the next hears its part once more."""
+"""So long may a session take to end while somebody speaks again; nobody waits for what it has to say."""
+CUT_MS: Final = 500
+"""A word that ends so close to the end of what a session was sent may go on after it."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,8 +57,9 @@ class Vigil:
             return
         if isinstance(event, (TurnEvent, SpeechStartedEvent)):
             self._said_s = now_s
-            if not lane.is_terminating:
+            if not lane.is_terminating or (lane is self._closing and _is_cut(lane, event)):
                 self._idle.speak()
+                self._leave()
         elif isinstance(event, TerminationEvent):
             self._has_ended = True
 
@@ -71,6 +74,8 @@ class Vigil:
             self._settle(live, now_s)
             self._listen(unheard.start, live, now_s)
             self._decide(live, now_s)
+        if self._idle.phase == "awake":
+            self._leave()
         if self._lanes.is_resting and self._idle.phase == "awake":
             log.info("woken", wakes=self._idle.wakes, vain=self._idle.vain)
             self._lanes.is_woken = True
@@ -100,16 +105,22 @@ class Vigil:
 
     # Details.
 
+    def _leave(self) -> None:
+        """Somebody speaks while the session ends: the next one is not to wait, and hears its part again."""
+        if self._closing:
+            self._closing.is_live, self._closing.is_muted = False, True
+
     def _settle(self, live: Lane | None, now_s: float) -> None:
         """The session that was asked to end is gone: all is heard, or it broke and has to be heard again."""
-        is_late = self._idle.phase == "awake" and now_s - self._closed_s > CLOSE_S_MAX
-        if live and live is self._closing and is_late:
-            live.session.give_up("the session does not end")
+        if self._closing and self._closing.is_muted and now_s - self._closed_s > CLOSE_S_MAX:
+            self._closing.session.give_up("the session does not end")
+            self._closing = None
         if self._idle.phase != "closing" or live is not None:
             return
         if not self._has_ended:
             self._idle.wake()
             return
+        self._closing = None
         self._idle.rest(time.time_ns() // 1_000_000)
         self._minutes.store()
         log.info("resting", vain=self._idle.vain)
@@ -168,6 +179,12 @@ class Vigil:
             idle.close()
             self._has_ended, self._closing, self._closed_s = False, live, now_s
             self._lanes.rest()
+
+
+def _is_cut(lane: Lane, event: TurnEvent | SpeechStartedEvent) -> bool:
+    """Whether a session that ends tells of a word that may not have been over yet."""
+    words = event.words if isinstance(event, TurnEvent) else ()
+    return bool(words) and words[-1].end > lane.clock.sent_ms - CUT_MS
 
 
 def _today() -> str:
