@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from minuted.config import Settings
 from minuted.journal.turns import TurnJournal
@@ -253,9 +254,7 @@ def sessions_of(room: Any) -> list[Any]:
 LIMITED = "[cost]\nper_hour = 3600\ndaily_limit = 1\n"
 
 
-def test_at_the_limit_the_session_ends_and_what_is_said_waits(
-    make_room: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_at_the_limit_the_session_ends_and_what_is_said_waits(make_room: Callable) -> None:
     """Loudly; nothing is lost, and with more money all of it is heard."""
     with Service() as service:
         room = make_room(service, LIMITED)
@@ -268,8 +267,12 @@ def test_at_the_limit_the_session_ends_and_what_is_said_waits(
         status = room.transcriber.status()
         assert len(service.connections) == sessions == 1
         assert service.close_codes() == [1000]
-        room.stop()
-        assert room.drained is False
+        with capture_logs() as logged:
+            room.stop()
+        (left,) = [each for each in logged if each["event"] == "stopped_at_limit"]
+        assert left["is_kept"]
+        assert left["unheard_s"] > 1
+        assert room.drained is True, "it was asked to stop, and nothing is lost"
         richer = make_room(service, LIMITED.replace("daily_limit = 1", "daily_limit = 0"))
         richer.end()
 
@@ -282,6 +285,19 @@ def test_at_the_limit_the_session_ends_and_what_is_said_waits(
     assert "daily limit reached" in line
     assert room.words + richer.words == texts(RECORDING) + texts(SHORT)
     assert richer.transcriber.status()["session_s_today"] > status["session_s_today"]
+
+
+def test_a_stop_at_the_limit_fails_where_what_was_heard_is_lost_with_it(make_room: Callable) -> None:
+    """In memory nothing waits for tomorrow: whoever stops it then should not be told that all is well."""
+    with Service() as service:
+        room = make_room(service, LIMITED + "[journal]\naudio = 'memory'\n")
+        room.play(RECORDING, in_real_time=True)
+        room.wait_for(lambda: "limit" in room.session_events and not sessions_of(room))
+        with capture_logs() as logged:
+            room.stop()
+    assert "not_drained" not in {each["event"] for each in logged}, "nothing was waited for"
+    assert [each["is_kept"] for each in logged if each["event"] == "stopped_at_limit"] == [False]
+    assert room.drained is False
 
 
 def test_on_the_next_day_it_goes_on_by_itself(make_room: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_a_word_that_the_close_cuts_in_two_is_heard_whole_by_the_next(
 def test_nothing_is_lost_where_a_hand_over_and_a_close_in_silence_meet(
     make_room: Callable, said_while_next_opens: bool
 ) -> None:
-    """The session is about to expire, and nobody speaks: one is opened as the other is closed, and somebody does."""
+    """One session is opened because the other will expire, the other closed because nobody speaks."""
     said = utterances(1, 0.1)
     # The next is opened 2.6 s after the first was, and has begun 0.6 s later; in between the first is closed.
     with Service(session_s=3.0, begin_s=0.6, terminate_s=0.5) as service:

@@ -102,6 +102,11 @@ class Channel:
         """Whether it is not configured any more, and there only for what it has left."""
         return self.frames is None
 
+    @property
+    def waits_for_money(self) -> bool:
+        """Whether no session is open or will be, because the day's limit is reached."""
+        return self.lanes.state == "limit" and not self.lanes.all and not self.intake.has_more
+
     def named(self) -> AbstractContextManager[None]:
         """Have log lines say which channel they are of, where there are several."""
         return structlog.contextvars.bound_contextvars(channel=self.name) if self.name else nullcontext()

@@ -73,6 +73,8 @@ class Transcriber:
         self._drained = threading.Event()
         self._endpoint = threading.Event()
         self._leave = threading.Event()
+        self._is_kept = True
+        """What was left unheard is there for the next process."""
         self._halted_at_s: float | None = None
         self._retention = Retention(settings, publisher.journal)
 
@@ -162,6 +164,7 @@ class Transcriber:
         """Work until `stop` is set and everything is drained; False when that took too long.
 
         After `stop_timeout_s` it is given up; at once, when a supervisor has asked for it in vain before.
+        At the day's limit nothing is waited for: True where the audio journal keeps what was heard.
         Asked to leave, it does not drain.
         Raises ConfigError when the service refuses a recording's key or parameters for good, SpentError
         when the day's limit is reached while a recording is played, and
@@ -186,7 +189,7 @@ class Transcriber:
                 return False
             self._wait()
             self._work(time.monotonic())
-        return True
+        return self._is_kept
 
     @property
     def _unheard_s(self) -> float:
@@ -310,8 +313,12 @@ class Transcriber:
         """When asked to drain: say so once all is safe."""
         if self._drained.is_set():
             return
-        have_finished = [channel.finish(now_s) for channel in self._each()]
+        have_finished = [channel.finish(now_s) or channel.waits_for_money for channel in self._each()]
         if all(have_finished) and not self.revisions.left:
+            if self._unheard_s:
+                # Nobody waits until tomorrow: the next process has it from the audio journal.
+                self._is_kept = self._settings.journal.audio == "disk"
+                log.warning("stopped_at_limit", unheard_s=self._unheard_s, is_kept=self._is_kept)
             for channel in self._channels:
                 channel.minutes.keep(always=True)
             self._publisher.heartbeat(time.time_ns() // 1_000_000)

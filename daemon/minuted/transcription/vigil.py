@@ -183,8 +183,9 @@ class Vigil:
 
 def _is_cut(lane: Lane, event: TurnEvent | SpeechStartedEvent) -> bool:
     """Whether a session that ends tells of a word that may not have been over yet."""
-    words = event.words if isinstance(event, TurnEvent) else ()
-    return bool(words) and words[-1].end > lane.clock.sent_ms - CUT_MS
+    if not isinstance(event, TurnEvent) or not event.words:
+        return False
+    return bool(event.words[-1].end > lane.clock.sent_ms - CUT_MS)
 
 
 def _today() -> str:
