@@ -16,6 +16,7 @@ from systemd.room import (
     setpriv,
 )
 
+MINUTED = "/opt/minuted/current/bin/minuted"
 SHORT = compose(1, words=(3, 3), tail_ms=800)
 LATER = compose(1, words=(3, 3), tail_ms=800, first_number=101)
 
@@ -129,6 +130,38 @@ def test_the_engine_on_this_machine_works_in_the_sandbox(room: Room) -> None:
     room.box.wait_until(lambda: room.property("ActiveState") in ("inactive", "failed"))
     assert room.property("Result") == "success", room.journal()
     assert "best of times" in " ".join(room.words())
+
+
+def test_the_token_server_gives_rooms_tokens_in_its_sandbox(room: Room) -> None:
+    """It alone is handed the key, goes by the list that root writes, and comes back by itself."""
+    unit = "minuted-token-server"
+    asking = CONFIG.replace("[engine]", '[engine]\ntoken_url = "http://127.0.0.1:8970/token"')
+    (room.box.root / "srv/asking.toml").write_text(asking)
+    room.drop_in("watchdog", "WatchdogSec=10", unit)
+    room.start(unit)
+    secret = room.box.run(MINUTED, "token-server", "clients", "new", "boardroom").splitlines()[-1]
+
+    def token() -> str:
+        given = ["env", f"MINUTED_TOKEN_SECRET={secret}", MINUTED, "token", "--config", "/srv/asking.toml"]
+        return room.as_user("nobody", *given).strip()
+
+    tokens = [token()]
+    for signal, restarts in (("KILL", "1"), ("STOP", "2")):
+        assert (pid := room.property("MainPID", unit)) != "0", room.journal(unit=unit)
+        room.box.run("kill", f"-{signal}", pid)
+        room.box.wait_until(lambda restarts=restarts: room.property("NRestarts", unit) == restarts)
+        room.box.wait_until(lambda: room.property("ActiveState", unit) == "active")
+        tokens.append(token())
+    room.box.run(MINUTED, "token-server", "clients", "revoke", "boardroom")
+    assert "answered 401 (unknown client)" in token()
+
+    log = room.journal(unit=unit)
+    assert all(" " not in each and len(each) > 20 for each in tokens), tokens
+    assert log.count("token_given") == len(tokens) == len(set(tokens))
+    assert not [each for each in (KEY, secret, *tokens) if each in log]
+    room.systemctl("stop", unit)
+    assert room.property("Result", unit) == "success"
+    assert (room.box.root / SOCKETS.lstrip("/")).is_dir(), "a room's minuted may be using it"
 
 
 def test_the_users_service_runs_without_a_login(room: Room) -> None:
