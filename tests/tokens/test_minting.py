@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -148,6 +149,23 @@ def test_an_answer_without_a_token_is_a_reason_in_one_line(status: int, body: by
 
 
 @pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("7", 7.0),
+        ("", None),
+        ("soon", None),
+        ("-3", None),
+        ("9" * 5000, 9999999999.0),
+        ("Sun, 22 Nov 2026 12:00:30 GMT", 30.0),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", 0.0),
+    ],
+)
+def test_when_to_come_again_is_read_as_seconds_or_a_date(value: str, wait_s: float | None) -> None:
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+    assert minting.retry_after_s(value, noon) == wait_s
+
+
+@pytest.mark.parametrize(
     "body", [b'{"token": "a", "expires_in_seconds": "x"}', b'{"token": "a", "expires_in_seconds": -1}']
 )
 def test_where_nobody_says_how_long_it_lasts_it_is_taken_to_be_short(body: bytes) -> None:
@@ -224,6 +242,13 @@ def test_a_program_that_hangs_is_ended_with_all_it_started(
 
     group = int((tmp_path / "pid").read_text())
     until(lambda: not _is_up(group))
+
+
+def test_a_program_that_prints_without_end_is_ended_before_it_fills_the_disk() -> None:
+    """Journals may be on the same disk."""
+    text = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
+    with pytest.raises(NoTokenError, match="prints too much"):
+        minting.run(program(text))
 
 
 def _is_up(group: int) -> bool:

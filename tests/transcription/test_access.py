@@ -160,6 +160,31 @@ def test_a_token_server_in_trouble_is_tried_again_and_its_reason_told(
     assert room.words == texts(SHORT)
 
 
+def test_a_token_server_that_says_when_to_come_again_is_left_alone_until_then(
+    make_room: Callable, make_server: Callable
+) -> None:
+    """It says 30 s where the vendor has had enough."""
+    failures = [NoTokenError("the vendor answered 429", 429)]
+    with Service(keys=(KEY,)) as service:
+
+        def make(*terms: int) -> Token:
+            if failures:
+                raise failures.pop()
+            return mint(service.url, KEY, *terms)
+
+        room = make_room(service, by_url(make_server(make)))
+        room.play(SHORT, paced=True)
+        room.wait_for(lambda: events(room, "retrying"))
+        (retrying,) = events(room, "retrying")
+        room.retry_now()
+        room.end()
+
+    assert room.words == texts(SHORT)
+    assert "answered 503 (the service gives no more tokens for now)" in retrying.reason
+    assert retrying.retry_in_s is not None
+    assert 30 <= retrying.retry_in_s <= 60
+
+
 def test_a_token_server_that_is_away_is_soon_found_again(make_room: Callable, make_server: Callable) -> None:
     """As a service that cannot be reached: the network may be back in a second."""
     with Service(keys=(KEY,)) as service:
@@ -281,7 +306,7 @@ def test_only_a_token_the_service_never_saw_is_used_again_and_in_time(
         (403, Verdict.FATAL),
         (404, Verdict.FATAL),
         (408, Verdict.REFUSED),
-        (429, Verdict.BUSY),
+        (429, Verdict.REFUSED),
         (500, Verdict.REFUSED),
         (502, Verdict.REFUSED),
         (503, Verdict.REFUSED),
@@ -289,7 +314,7 @@ def test_only_a_token_the_service_never_saw_is_used_again_and_in_time(
     ],
 )
 def test_a_token_server_s_answer_is_judged(status: int | None, verdict: Verdict) -> None:
-    """Who is not known there will not be in a second; all else may pass."""
+    """Who is not known there will not be in a second; all else may pass. No account is full of sessions."""
     assert judge(Failure("no token: it answered", status, "minting")) is verdict
 
 

@@ -194,6 +194,16 @@ def test_a_busy_account_is_left_alone_from_the_start() -> None:
     assert 4 <= Backoff().wait_s(BUSY, 0.0) <= 8
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("named_s", "wait_s"), [(2.0, 2.0), (30.0, 30.0), (1e9, 60.0)])
+def test_who_is_told_when_to_come_again_does_not_come_sooner_nor_much_later(
+    status: int, named_s: float, wait_s: float
+) -> None:
+    """And no answer may put a room off for more than a minute."""
+    failure = Failure("no token: it answered", status, "minting", named_s)
+    assert Backoff().wait_s(failure, 0.0) == wait_s
+
+
 def test_a_healthy_minute_ends_the_series() -> None:
     backoff, now_s = Backoff(), 0.0
     for _ in range(10):

@@ -11,7 +11,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +25,8 @@ from minuted.config import KEY_NAME, TOKEN_SECRET_NAME, Settings
 
 ANSWER_S_MAX: Final = 10.0
 """For a whole answer; the service was seen to take 0.8 to 1.2 s."""
+LOOK_S: Final = 0.02
+"""How often it is looked how much a program has printed: it is not to fill the disk."""
 CONNECT_S_MAX: Final = 4.0
 ANSWER_BYTES_MAX: Final = 1 << 16
 TOKEN_BYTES_MAX: Final = 1 << 14
@@ -37,10 +41,19 @@ _FOREIGN: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", KEY_NAME, T
 class NoTokenError(OSError):
     """No token could be had. `status` is the HTTP answer's, `is_away`: nobody answered at all."""
 
-    def __init__(self, reason: str, status: int | None = None, *, is_away: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        status: int | None = None,
+        *,
+        is_away: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(f"no token: {reason}")
         self.status = status
         self.is_away = is_away
+        self.retry_after_s = retry_after_s
+        """When to come again, where the answer says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +106,24 @@ def run(command: Sequence[str]) -> Token:
         except OSError as error:
             raise NoTokenError(f"{name} cannot be started: {error.strerror}") from None
         try:
-            status = process.wait(ANSWER_S_MAX)
-        except subprocess.TimeoutExpired:
-            raise NoTokenError(f"{name} took longer than {ANSWER_S_MAX:.0f} s") from None
+            status = _wait(process, printed, name)
         finally:
             _end(process)
         if status:
             raise NoTokenError(f"{name} ended with exit status {status}")
         return _printed(printed, name)
+
+
+def _wait(process: "subprocess.Popen[bytes]", printed: IO[bytes], name: str) -> int:
+    until_s = time.monotonic() + ANSWER_S_MAX
+    while (status := process.poll()) is None:
+        if os.fstat(printed.fileno()).st_size > ANSWER_BYTES_MAX:
+            raise NoTokenError(f"{name} prints too much")
+        if time.monotonic() > until_s:
+            raise NoTokenError(f"{name} took longer than {ANSWER_S_MAX:.0f} s")
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_S)
+    return status
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -145,6 +168,7 @@ def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[
             ) as response,
         ):
             status, content = response.status_code, _read(response, where)
+            again_s = retry_after_s(response.headers.get("Retry-After", ""), time.time())
     except httpx.TransportError as error:
         # A proxy that refuses is an answer; whoever does not answer is tried again soon.
         is_away = not isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol)
@@ -160,8 +184,20 @@ def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[
     told = told if isinstance(told, dict) else {}
     if status != httpx.codes.OK:
         said = _harmless(str(told.get("error") or ""), secret)
-        raise NoTokenError(f"{where} answered {status}" + (f" ({said})" if said else ""), status)
+        raise NoTokenError(
+            f"{where} answered {status}" + (f" ({said})" if said else ""), status, retry_after_s=again_s
+        )
     return _token(told, where)
+
+
+def retry_after_s(value: str, now_s: float) -> float | None:
+    """Read a Retry-After: seconds, or a date; `now_s` in epoch seconds. None for what is neither."""
+    if value.isascii() and value.isdigit():
+        return float(value[:10])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now_s)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _read(response: httpx.Response, where: str) -> bytes:

@@ -40,6 +40,8 @@ class Failure:
     phase: Literal["minting", "connecting", "opening", "open"] = "open"
     """minting: there was no token to connect with; `code` is then the token server's HTTP status.
     connecting: the upgrade was not answered; opening: before Begin; open: after it."""
+    retry_after_s: float | None = None
+    """When to come again, as the answer says."""
 
 
 class Verdict(Enum):
@@ -86,10 +88,11 @@ def judge(failure: Failure) -> Verdict:
 
 
 def _judge_minting(status: int | None) -> Verdict:
-    """A token server that knows us not, or is not there at all, will go on so; all else may pass."""
-    if status == 429:
-        return Verdict.BUSY
-    is_final = status is not None and 400 <= status < 500 and status != 408
+    """A token server that knows us not, or is not there at all, will go on so; all else may pass.
+
+    One that was asked too often says nothing of how many sessions the account has room for.
+    """
+    is_final = status is not None and 400 <= status < 500 and status not in (408, 429)
     return Verdict.FATAL if is_final else Verdict.REFUSED
 
 
@@ -156,8 +159,10 @@ class Backoff:
         self.attempts += 1
         wait_s = {Verdict.EXPIRED: 0.0, Verdict.FATAL: FATAL_WAIT_S}.get(verdict)
         if wait_s is None:
+            again_s = failure.retry_after_s
             first = 5 if verdict is Verdict.BUSY else 0
             wait_s = exponential_s(self.attempts + first, _WAIT_S_MAX[verdict])
+            wait_s = max(wait_s, min(again_s or 0.0, REFUSED_WAIT_S_MAX))
         self._begins.remove(self._planned_s)
         if verdict is Verdict.UNREACHABLE and failure.phase == "connecting":
             self._begins.remove(self._begun_s)  # the service knows nothing of it

@@ -260,7 +260,7 @@ class Session:
             client.connect(self.parameters)
         except NoTokenError as error:
             phase: Any = "connecting" if error.is_away else "minting"
-            self._close(Failure(str(error), error.status, phase))
+            self._close(Failure(str(error), error.status, phase, error.retry_after_s))
             return
         except Exception as error:
             # Name resolution, TLS set-up and the like may raise past the SDK's own handling.
