@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -145,6 +147,31 @@ def test_an_answer_without_a_token_is_a_reason_in_one_line(status: int, body: by
 
     assert str(raised.value) == f"no token: {server.url} {said}"
     assert raised.value.status == (status if status != 200 else None)
+    assert not raised.value.is_away
+
+
+def test_an_answer_that_trickles_in_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line in time, and never the last: a room would wait for its token for ever."""
+    monkeypatch.setattr(minting, "ANSWER_S_MAX", 0.5)
+    has_had_enough = threading.Event()
+
+    def trickle() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            try:
+                while True:
+                    connection.sendall(b"X: y\r\n")
+                    time.sleep(0.01)
+            except OSError:
+                has_had_enough.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=trickle, daemon=True).start()
+        with pytest.raises(NoTokenError, match="too slowly") as raised:
+            minting.fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/token", SECRET)
+        assert has_had_enough.wait(20)
     assert not raised.value.is_away
 
 

@@ -9,9 +9,10 @@ import signal
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ TOKEN_BYTES_MAX: Final = 1 << 14
 REASON_CHARACTERS_MAX: Final = 200
 LASTS_S: Final = 30.0
 """How long a token is taken to be good for where nobody says."""
+_TOO_SLOW: Final = "answers with too much, or too slowly"
 _FOREIGN: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", KEY_NAME, TOKEN_SECRET_NAME)
 """What the program does not get of our environment, besides all that only our own processes need."""
 
@@ -151,6 +153,7 @@ def _terms(expires_s: int | None, session_s: int | None) -> dict[str, int]:
 def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[str, int]) -> Token:
     where = shown_url(url)
     parts = urlsplit(url)
+    too_late = threading.Event()
     try:
         with (
             httpx.Client(
@@ -160,6 +163,7 @@ def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[
                 # The usual proxy variables are honoured, but not on the way to this very machine.
                 trust_env=parts.hostname not in LOOPBACK,
             ) as client,
+            _ended_in_time(client, too_late),
             client.stream(
                 method,
                 url,
@@ -170,6 +174,8 @@ def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[
             status, content = response.status_code, _read(response, where)
             again_s = retry_after_s(response.headers.get("Retry-After", ""), time.time())
     except httpx.TransportError as error:
+        if too_late.is_set():
+            raise NoTokenError(f"{where} {_TOO_SLOW}") from None
         # A proxy that refuses is an answer; whoever does not answer is tried again soon.
         is_away = not isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol)
         raise NoTokenError(f"{where}: {_reason(error)}", is_away=is_away) from None
@@ -190,6 +196,23 @@ def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[
     return _token(told, where)
 
 
+@contextmanager
+def _ended_in_time(client: httpx.Client, too_late: threading.Event) -> Iterator[None]:
+    """Close the connection on an answer that takes too long in all: each piece of it may be in time."""
+
+    def end() -> None:
+        too_late.set()
+        client.close()
+
+    timer = threading.Timer(ANSWER_S_MAX, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
 def retry_after_s(value: str, now_s: float) -> float | None:
     """Read a Retry-After: seconds, or a date; `now_s` in epoch seconds. None for what is neither."""
     if value.isascii() and value.isdigit():
@@ -205,7 +228,7 @@ def _read(response: httpx.Response, where: str) -> bytes:
     for piece in response.iter_raw():
         content += piece
         if len(content) > ANSWER_BYTES_MAX or time.monotonic() > until_s:
-            raise NoTokenError(f"{where} answers with too much, or too slowly")
+            raise NoTokenError(f"{where} {_TOO_SLOW}")
     return content
 
 
