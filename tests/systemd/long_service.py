@@ -147,7 +147,8 @@ def test_the_token_server_gives_rooms_tokens_in_its_sandbox(room: Room) -> None:
 
     tokens = [token()]
     for signal, restarts in (("KILL", "1"), ("STOP", "2")):
-        assert (pid := room.property("MainPID", unit)) != "0", room.journal(unit=unit)
+        pid = room.property("MainPID", unit)
+        assert pid != "0", room.journal(unit=unit)
         room.box.run("kill", f"-{signal}", pid)
         room.box.wait_until(lambda restarts=restarts: room.property("NRestarts", unit) == restarts)
         room.box.wait_until(lambda: room.property("ActiveState", unit) == "active")
