@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def everything_told(daemon: Any) -> str:
     pids = [stage["pid"] for stage in stages.values() if stage.get("pid")]
     # The first process's environment is what it was given, by whoever started it.
     places = [f"{pid}/cmdline" for pid in (daemon.process.pid, *pids)] + [f"{pid}/environ" for pid in pids]
-    texts += [Path("/proc", place).read_text(errors="replace") for place in places]
+    for place in places:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has had all its sound meanwhile
+            texts.append(Path("/proc", place).read_text(errors="replace"))
     return "\n".join(texts)
 
 
