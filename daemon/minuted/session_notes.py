@@ -45,6 +45,7 @@ EFFECTIVE: Final[dict[str, tuple[Family, ...]]] = {
     "interruption_delay": U3,
     "language_detection": ("multilingual", *U3),
     "agent_context": ("u3",),
+    "previous_context_n_turns": ("u3",),
     "language_codes": ("u3",),
     "mode": ("u3",),
 }
@@ -59,7 +60,8 @@ NEEDS: Final = {
 """Parameters that do nothing without another."""
 LOCAL_WITHOUT: Final = (
     *("agent_context", "domain", "filter_profanity", "keyterms_prompt", "language_codes"),
-    *("language_detection", "prompt", "speaker_labels", "vad_threshold", "voice_focus", "webhook_url"),
+    *("language_detection", "previous_context_n_turns", "prompt", "speaker_labels", "vad_threshold"),
+    *("voice_focus", "webhook_url"),
 )
 """What the local engine does not have."""
 INTERVAL_MS_MIN: Final = 120_000

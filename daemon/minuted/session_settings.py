@@ -13,7 +13,7 @@ class StreamingSession:
     """The streaming parameters of AssemblyAI's v3 API, by its own names; unset ones are not sent.
 
     Source: the vendor's SDK 1.8.2, `RealTimeParameters`, which a test holds this class against.
-    `keyterms_file` is our own.
+    `keyterms_file` is our own; `previous_context_n_turns` is in the vendor's documentation alone.
     """
 
     speech_model: str = "u3-rt-pro"
@@ -36,6 +36,8 @@ class StreamingSession:
     """Up to 1,750 characters of instruction or context; U3 family only."""
     agent_context: str | None = None
     """Up to 1,750 characters of what a voice agent last said."""
+    previous_context_n_turns: int | None = None
+    """How many turns before it a turn is understood by, 0 to 100; 3.5 and 3.6 models only."""
     filter_profanity: bool | None = None
     """Replace profanity by asterisks."""
     interruption_delay: int | None = None
@@ -91,6 +93,7 @@ _RANGES: Final = {
     "end_of_turn_confidence_threshold": (0, 1),
     "vad_threshold": (0, 1),
     "voice_focus_threshold": (0, 1),
+    "previous_context_n_turns": (0, 100),
     "interruption_delay": (0, 1000),
     "inactivity_timeout": (5, 3600),
     "max_speakers": (1, 10),

@@ -115,6 +115,7 @@ SETTINGS: dict[str, Any] = {
     "keyterms_prompt": ("Kubernetes", "Siobhan"),
     "prompt": "a meeting",
     "agent_context": "the agent asked",
+    "previous_context_n_turns": 7,
     "language_codes": ("en", "de"),
     "language_detection": True,
     "speaker_labels": True,

@@ -368,9 +368,13 @@ def _words(said: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class Parameters(StreamingParameters):
-    """The SDK's parameters, with any model's name: it must not take an SDK release to use a new one."""
+    """The SDK's parameters, with any model's name: it must not take an SDK release to use a new one.
+
+    Nor to use what the service has and the SDK lacks.
+    """
 
     speech_model: str | None = None  # type: ignore[assignment]  # the SDK has an enum of those it knows
+    previous_context_n_turns: int | None = None
 
 
 def parameters_of(session: StreamingSession, *, local: bool) -> Parameters:

@@ -28,7 +28,7 @@ _FIXED: Final = (
     *("webhook_auth_header_name", "webhook_auth_header_value", "speaker_labels", "max_speakers"),
     *("speaker_labels_revision_interval_ms", "voice_focus", "voice_focus_threshold"),
     *("include_partial_turns", "redact_pii", "redact_pii_policies", "redact_pii_sub"),
-    "customer_support_audio_capture",
+    *("customer_support_audio_capture", "previous_context_n_turns"),
 )
 
 
