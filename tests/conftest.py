@@ -21,11 +21,32 @@ MARK = "MINUTED_TESTS"
 GRACE_S = 3.0
 """What a killed child's own children may take to follow it."""
 
+BEGIN_WITH = (
+    "kills/test_kill_points.py",
+    "transcription/test_lanes.py",
+    "kills/test_reload.py",
+    "transcription/test_vigil.py",
+    "kills/test_kills.py",
+    "transcription/test_who_speaks.py",
+    "pipeline/test_pause.py",
+    "transcription/test_channels.py",
+    "pipeline/test_recordings.py",
+    "transcription/test_faults.py",
+    "pipeline/test_recording.py",
+    "transcription/test_cost.py",
+)
+"""The longest files, those that compute and those that wait by turns: none is left over for the end."""
+
 # A busy machine is no failure, and the same examples are tried each time.
 hypothesis_settings.register_profile("minuted", deadline=None, derandomize=True, database=None)
 hypothesis_settings.load_profile("minuted")
 
 SettingsFactory = Callable[..., Settings]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {Path(__file__).parent / name: place for place, name in enumerate(BEGIN_WITH)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture

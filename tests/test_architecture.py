@@ -19,11 +19,17 @@ from architecture import (
     untested,
     wrong_ways,
 )
+from conftest import BEGIN_WITH
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_rules_are_kept(rule) -> None:
     assert rule(ROOT) == []
+
+
+def test_the_test_files_to_begin_with_are_there() -> None:
+    """One that was renamed would be left over for the end again, without a word."""
+    assert [name for name in BEGIN_WITH if not (Path(__file__).parent / name).is_file()] == []
 
 
 def test_every_stage_is_a_process() -> None:

@@ -24,7 +24,7 @@ WAYS: Final = ("up", "down")
 CHUNK_BYTES: Final = 16 * 1024
 PIECES_MAX: Final = 1000
 """What one direction may hold back; then its sender has to wait, as it would for a full window."""
-WAIT_S_MAX: Final = 10.0
+WAIT_S_MAX: Final = 60.0
 FLUSH_S_MAX: Final = 1.0
 """How long the last bytes of a connection may take; then it is cut."""
 _NO_LINGER: Final = struct.pack("ii", 1, 0)

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Self
 
 Answer = int | tuple[int, dict[str, str]] | Literal["hang", "reset"]
 """A status, a status with headers, no answer at all, or a reset connection."""
-WAIT_S_MAX: Final = 10.0
+WAIT_S_MAX: Final = 60.0
 BODY_BYTES_MAX: Final = 16 << 20
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 

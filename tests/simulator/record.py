@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 Event = dict[str, Any]
-WAIT_S_MAX: Final = 10.0
+WAIT_S_MAX: Final = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
