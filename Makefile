@@ -14,7 +14,8 @@ help:  ## List the commands.
 demo: $(READY)  ## Hear a real recording through the whole pipeline, captions live.
 	@$(BIN)/python deploy/demo.py
 
-test: $(READY) debian lint types pytest  ## Everything that has to be green.
+test: $(READY) debian lint  ## Everything that has to be green.
+	@$(MAKE) --no-print-directory --jobs 2 types pytest
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -24,7 +25,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 pytest: $(READY)
-	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 # How many kills, the first round's seed, and how many rounds at once.
 N ?= 1000
