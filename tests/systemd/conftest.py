@@ -19,7 +19,7 @@ from systemd.room import ROOT, Room, seed_program, seed_world
 def made_box() -> Iterator[Box]:
     """Make a box that is not started yet, and end it whatever happens."""
     if reason := reason_not_to():
-        pytest.skip(f"{reason}; to have this tested, run `sudo make test` where that is allowed")
+        pytest.skip(f"{reason}; run `sudo make test`, in a container with --privileged, to have this tested")
     assert Path("/lib/systemd/systemd").exists(), "the Debian package systemd is missing"
     folder = Path(tempfile.mkdtemp(prefix="m-box-", dir="/tmp"))
     box = Box(folder / "box")
