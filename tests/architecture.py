@@ -13,7 +13,6 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LINES_MAX = 400
 
 HOMES: Mapping[str, tuple[str, ...]] = {
     # One home a library: what is to be changed with it stands in one place.
@@ -236,14 +235,6 @@ def stale_exceptions(root: Path) -> list[str]:
     return gone + tested
 
 
-def too_long(root: Path) -> list[str]:
-    files = [*(root / "daemon").rglob("*.py"), *(root / "sinks").rglob("*.py")]
-    lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in files}
-    return [
-        f"{file.relative_to(root)} has {lines} lines" for file, lines in lengths.items() if lines > LINES_MAX
-    ]
-
-
 def declared(root: Path) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     """Give the requirements of the package, its extras and its dev group: their bounds by name."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
@@ -310,6 +301,5 @@ RULES = [
     nosy_sinks,
     untested,
     stale_exceptions,
-    too_long,
     undeclared,
 ]
