@@ -140,6 +140,12 @@ class Script:
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._left: list[tuple[Fault, set[int]]] = [(fault, set()) for fault in faults]
+        self.first_s = math.inf
+        """When the first session opened."""
+
+    def opened(self, at_s: float) -> None:
+        """Note that a session opens."""
+        self.first_s = min(self.first_s, at_s)
 
     def add(self, fault: Fault) -> None:
         self._left.append((fault, set()))

@@ -78,6 +78,13 @@ class Options:
     echo: dict[str, Any] | None = None
     """What Begin's configuration says otherwise than was asked for."""
 
+    withhold_s: tuple[float, float] = (0.0, 0.0)
+    """Between these seconds after the first session opened no turn is told, in any session."""
+    drop_every: int = 0
+    """Each so-manieth turn of a session is never told; 0: all are."""
+    announces: bool = True
+    """A turn that is not told is announced by its SpeechStarted all the same."""
+
     @property
     def pace(self) -> tuple[float, float | None]:
         return (1.0, 2.0) if self.strict_pace else (self.pace_rate, self.pace_slack_s)

@@ -53,6 +53,7 @@ class Session:
         self._number, self._attempt = number, attempt
         self._api_version = api_version
         self._opened_s = now_s
+        script.opened(now_s)
         self._begun_s = now_s + options.begin_s
         self._ends_s = self._begun_s + min(options.session_s, session_s or math.inf)
         self._moment = Moment()
@@ -289,12 +290,25 @@ class Session:
 
     def _say_turns(self, turns: list[Turn], at_s: float) -> None:
         for turn in turns:
+            is_told = self._is_told(turn, at_s)
+            if not is_told and not self.options.announces:
+                continue
             if turn.order != self._started_order and self.parameters.is_u3:
                 self._started_order = turn.order
                 self._say(wire.speech_started(turn.words[0].start_ms), at_s)
+            if not is_told:
+                continue
             message = self._message(turn)
             for _ in range(2 if turn.final and self._doubles_finals else 1):
                 self._say(message, at_s)
+
+    def _is_told(self, turn: Turn, at_s: float) -> bool:
+        """Return whether the service tells of a turn, as it should."""
+        begins_s, ends_s = self.options.withhold_s
+        is_dropped = (
+            self.options.drop_every and turn.order % self.options.drop_every == self.options.drop_every - 1
+        )
+        return not (is_dropped or begins_s <= at_s - self._script.first_s < ends_s)
 
     def _revision(self, turns: list[wire.Message]) -> wire.Message:
         return wire.speaker_revision(turns, bare=self.options.bare_revisions)
