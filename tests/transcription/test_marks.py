@@ -243,3 +243,38 @@ def test_ranges_stay_in_order_and_apart(operations: list[tuple[str, int, int]]) 
         assert marks.safe_before is not None
         assert marks.safe_before >= safe, "the sound before a mark may have been deleted"
         safe = marks.safe_before
+
+
+# Sound in the middle of a range that another session is to hear.
+
+
+def test_what_is_carved_out_is_heard_before_the_rest(marks: Marks) -> None:
+    live = marks.live
+    assert live is not None
+    marks.move(live.id, 220, WORDS[:2])
+    part = marks.carve(live.id, 230, 260)
+
+    assert part is not None
+    assert (part.start, part.end, part.tail) == (230, 260, WORDS[:2])
+    assert spans(marks) == [(100, 200), (230, 260), (260, None)]
+    assert marks.live is not None
+    assert (marks.live.id, marks.live.tail) == (live.id, WORDS[:2])
+    assert len({unheard.id for unheard in marks.ranges}) == 3
+
+
+def test_what_is_carved_out_lies_within_its_range(marks: Marks) -> None:
+    (behind,) = marks.behind
+    part = marks.carve(behind.id, 50, 500)
+
+    assert part is not None
+    assert (part.start, part.end) == (100, 200)
+    assert marks.carve(behind.id, 150, 180) is None
+    assert marks.carve(99, 150, 180) is None
+
+
+def test_what_is_carved_out_outlives_the_process(marks: Marks) -> None:
+    live = marks.live
+    assert live is not None
+    marks.carve(live.id, 230, 260)
+
+    assert spans(Marks.from_state(json.loads(json.dumps(marks.to_state())))) == spans(marks)

@@ -13,11 +13,13 @@ from minuted.transcription.pauses import (
     PAUSE_FRAMES,
     Level,
     cut_near,
+    has_loud,
     level_of,
     mark_after,
     may_end_turn,
     sound_end_ms,
     sound_start_ms,
+    word_start,
 )
 
 FIRST = 1000
@@ -190,3 +192,39 @@ def test_a_first_word_begins_where_its_sound_does() -> None:
     assert sound_start_ms(sound, 5_530) == 5_530
     assert sound_start_ms(sound[10:], 5_000) == 5_000, "without a pause nobody can tell"
     assert sound_start_ms([], 5_000) == 5_000
+
+
+# Where the next turn's first word begins.
+
+
+@pytest.mark.parametrize(
+    ("pattern", "start", "end", "expected"),
+    [
+        ("....######....", 4, 10, 4),
+        ("....######....", 0, 10, 4),
+        ("###.....######", 0, 14, 8),
+        ("###..###.#####", 0, 14, 5),
+        ("##############", 5, 14, 5),
+        ("..............", 5, 9, 5),
+    ],
+    ids=["exact", "too early", "behind another turn", "a gap within the word", "no pause", "no sound"],
+)
+def test_a_turns_first_word_begins_after_the_last_pause_before_its_end(
+    pattern: str, start: int, end: int, expected: int
+) -> None:
+    """The service puts it up to 1 s too early, into the end of a turn that it may not have told."""
+    assert word_start(levels_of(pattern), ms(start), ms(end)) == FIRST + expected
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"), [(0, 4, False), (4, 8, True), (6, 12, True), (8, 12, False)]
+)
+def test_a_stretch_is_loud_where_more_than_a_click_stands_out(start: int, end: int, expected: bool) -> None:
+    levels = levels_of("....####....#...")
+    assert has_loud(levels, FIRST + start, FIRST + end) is expected
+    assert not has_loud(levels, FIRST + 11, FIRST + 16)
+
+
+def test_a_stretch_whose_levels_are_forgotten_may_be_loud() -> None:
+    assert has_loud(levels_of("...."), FIRST - 1, FIRST + 4)
+    assert has_loud([], FIRST, FIRST + 4)

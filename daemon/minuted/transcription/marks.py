@@ -86,6 +86,24 @@ class Marks:
         # What was committed last may lie behind the cut too.
         return ended, self._add(Range(id=self._next_id, start=number, tail=live.tail))
 
+    def carve(self, range_id: int, start: int, end: int) -> Range | None:
+        """Take frames `start` to `end - 1` out of a range, for another session; the range goes on at `end`.
+
+        Return the new range, or None where the range does not reach so far.
+        """
+        index = next((place for place, each in enumerate(self.ranges) if each.id == range_id), None)
+        if index is None:
+            return None
+        unheard = self.ranges[index]
+        start = max(start, unheard.start)
+        end = end if unheard.end is None else min(end, unheard.end)
+        if start >= end:
+            return None
+        part = Range(id=self._next_id, start=start, end=end, tail=unheard.tail)
+        self._next_id += 1
+        self.ranges[index : index + 1] = [part, replace(unheard, start=end)]
+        return part
+
     def finish(self, range_id: int) -> None:
         """All of a range has been heard."""
         self.ranges = [unheard for unheard in self.ranges if unheard.id != range_id]

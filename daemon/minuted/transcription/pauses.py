@@ -93,6 +93,27 @@ def sound_start_ms(levels: Sequence[Level], start_ms: int) -> int:
     return max(start_ms, loud[0] * FRAME_MS) if loud else start_ms
 
 
+def word_start(levels: Sequence[Level], start_ms: int, end_ms: int) -> int:
+    """Return the frame in which a turn's first word really begins.
+
+    The service puts it at `start_ms`, up to 1 s too early, and its end at `end_ms`. What lies between
+    `start_ms` and the last pause of 100 ms before `end_ms` may belong to a turn before.
+    """
+    frames = [
+        level for level in levels if start_ms <= level.number * FRAME_MS < max(end_ms, start_ms + FRAME_MS)
+    ]
+    if not frames:
+        return start_ms // FRAME_MS
+    bound = _quiet_bound([level for level in levels if level.number > frames[-1].number - FLOOR_FRAMES])
+    loud = [level.number for level in frames if level.level > bound]
+    if not loud:
+        return frames[0].number
+    first = loud[-1]
+    while any(first - 2 <= number < first for number in loud):
+        first = max(number for number in loud if first - 2 <= number < first)
+    return first
+
+
 def cut_near(levels: Sequence[Level]) -> int:
     """Give the frame to cut these at, of which there is one at least.
 
@@ -107,6 +128,15 @@ def cut_near(levels: Sequence[Level]) -> int:
         if len(run) >= min(PAUSE_FRAMES, len(best) + 1):
             best = run
     return best[max(len(best) // 2, len(best) - PAUSE_FRAMES)]
+
+
+def has_loud(levels: Sequence[Level], start: int, end: int) -> bool:
+    """Return whether frames `start` to `end - 1` hold more than a room's noise, or are not known any more."""
+    if not levels or start < levels[0].number:
+        return True
+    recent = [level.level for level in levels if start - FLOOR_FRAMES <= level.number < end]
+    loud = [level for level in levels if start <= level.number < end and is_loud(level.level, min(recent))]
+    return len(loud) > 1
 
 
 def may_end_turn(levels: Sequence[Level], number: int) -> bool:
