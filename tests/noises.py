@@ -80,3 +80,22 @@ def babble(seconds: float) -> Sound:
             at += len(voice) + int(chance.integers(0, 8000))
     muffled = np.convolve(sound, np.ones(12) / 12, "same")
     return np.asarray(muffled)
+
+
+def music(seconds: float) -> Sound:
+    """A melody over chords and a beat, two notes a second."""
+    chance = np.random.default_rng(5)
+    length, note = int(seconds * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ // 2
+    sound = np.zeros(length)
+    fades = np.arange(note)
+    for at in range(0, length - note, note):
+        root = 110 * 2 ** (int(chance.integers(0, 12)) / 12)
+        for step, loud in ((0, 0.5), (4, 0.4), (7, 0.4), (int(chance.integers(12, 25)), 1.0)):
+            hertz = root * 2 ** (step / 12)
+            phase = 2 * np.pi * hertz * fades / SAMPLE_RATE_HZ + 3 * np.sin(
+                2 * np.pi * 5 * fades / SAMPLE_RATE_HZ
+            )
+            tone = sum(np.sin(harmonic * phase) / harmonic for harmonic in range(1, 6))
+            sound[at : at + note] += loud * tone * np.exp(-fades / 6000)
+        sound[at : at + 800] += chance.standard_normal(800) * np.exp(-np.arange(800) / 150)
+    return sound

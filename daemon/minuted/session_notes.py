@@ -65,7 +65,7 @@ LOCAL_WITHOUT: Final = (
 )
 """What the local engine does not have."""
 INTERVAL_MS_MIN: Final = 120_000
-UNWATCHED: Final = "partials (a session that stalls is noticed by its heartbeat alone)"
+UNWATCHED: Final = "partials (a session that tells no words is noticed at the end of a turn)"
 """What minuted itself goes without where there are no partials."""
 
 _Rule = Callable[[StreamingSession, Family], str | None]

@@ -215,6 +215,12 @@ class Room:
 
 
 @pytest.fixture
+def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions of seconds are believed to expire when the service says so, from the first on."""
+    monkeypatch.setattr("minuted.transcription.lanes.SESSION_S_MIN", 1.0)
+
+
+@pytest.fixture
 def make_room(
     make_settings: Any, monkeypatch: pytest.MonkeyPatch, no_key: Path
 ) -> Iterator[Callable[..., Room]]:

@@ -99,6 +99,7 @@ def test_every_session_comes_with_a_token_of_its_own(
     assert set(keys_of(service)) <= {token.text for token in minted}
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_a_session_that_a_token_keeps_short_is_handed_over_to_a_new_token(
     make_room: Callable, make_server: Callable
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_change_while_a_session_is_connecting_reaches_it(make_room: Callable) 
         assert updates(service.sessions[0]) == [{"max_turn_silence": 2000}]
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_a_change_reaches_the_next_session_that_is_being_opened_ahead(make_room: Callable) -> None:
     """And the one after that is opened with it."""
     recording = compose(6, words=(2, 2), turn_pause_ms=(400, 500))

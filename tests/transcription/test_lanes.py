@@ -145,9 +145,10 @@ def test_a_service_with_room_for_one_session_gets_one_at_a_time(
     assert sorted(room.words) == sorted(texts(MISSED) + texts(AFTER))
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_a_session_hands_over_before_it_expires(make_room: Callable) -> None:
     """The next one is open before the old one ends, and neither words nor seconds fall in between."""
-    recording = compose(9, words=(2, 3), turn_pause_ms=(600, 800))
+    recording = compose(6, words=(2, 3), turn_pause_ms=(600, 800))
     with Service(session_s=6.0) as service:
         # On a slow machine it would else be caught up with behind, in sessions more.
         room = make_room(service, "live_first_s = 60")
@@ -175,6 +176,7 @@ def test_a_service_that_ends_every_session_at_once_sees_five_within_a_minute(mak
         room.stop()
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_with_one_session_the_next_begins_when_the_old_one_has_ended(make_room: Callable) -> None:
     recording = compose(9, words=(2, 3), turn_pause_ms=(600, 800))
     with Service(session_s=6.0) as service:

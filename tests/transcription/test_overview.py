@@ -12,7 +12,7 @@ def status(state: str = "live", **changes: Any) -> dict[str, Any]:
     zeros = dict.fromkeys(
         (
             *("session_s", "sessions", "reconnects", "handovers", "backlog_s", "behind_s", "held_s"),
-            *("taken_s", "dropped_s", "finals", "gaps", "words_known"),
+            *("taken_s", "dropped_s", "finals", "gaps", "words_known", "heard_again"),
             *("saved_today_s", "wakes", "wakes_in_vain"),
         ),
         0,

@@ -97,6 +97,7 @@ def test_a_word_that_the_close_cuts_in_two_is_heard_whole_by_the_next(
     assert room.words == texts(said)
 
 
+@pytest.mark.usefixtures("short_sessions")
 @pytest.mark.parametrize("said_while_next_opens", [True, False])
 def test_nothing_is_lost_where_a_hand_over_and_a_close_in_silence_meet(
     make_room: Callable, said_while_next_opens: bool

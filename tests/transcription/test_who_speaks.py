@@ -59,6 +59,7 @@ def test_after_a_reconnect_labels_are_other_people_s(make_room: Callable, talk) 
     assert words_of(room) == texts(talk)
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_each_session_of_a_hand_over_has_its_last_word_and_only_on_its_own_turns(
     make_room: Callable,
 ) -> None:
@@ -88,6 +89,7 @@ def test_each_session_of_a_hand_over_has_its_last_word_and_only_on_its_own_turns
     assert words_of(room) == texts(talk)
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_the_last_word_of_a_session_is_waited_for_while_there_is_no_room(
     make_room: Callable,
 ) -> None:

@@ -194,9 +194,8 @@ class Channel:
         return came
 
     def watch(self, now_s: float) -> None:
-        """Have dead sessions say so."""
-        for lane in self.lanes.all:
-            lane.watch(now_s)
+        """Have dead sessions say so, and leave those that make no progress."""
+        self.lanes.watch(now_s)
 
     def serve(self, now_s: float) -> None:
         """Open sessions where there is something to hear, and give them sound."""
@@ -268,7 +267,7 @@ class Channel:
             self._take(lane, event, now_s)
 
     def _take(self, lane: Lane, event: Event, now_s: float) -> None:
-        self.lanes.hear(lane, event)
+        self.lanes.hear(event)
         self._vigil.hear(lane, event, now_s)
         match event:
             case TurnEvent():
@@ -279,6 +278,7 @@ class Channel:
                 lane.turn_is_open = True
                 if lane.clock.sent_ms:
                     lane.open_from_ms = lane.clock.start_ms(event.timestamp)
+                    lane.progress.announced(lane.open_from_ms // FRAME_MS)
             case SilenceEvent():
                 self.minutes.hear_silence(lane, event)
             case HeartbeatEvent():

@@ -6,23 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
+from assemblyai.streaming.v3 import TurnEvent
 
 from minuted.messages import FRAME_MS, AudioFrame
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.intake import Frames, Intake
 from minuted.transcription.pace import BURST_MS, LEAD_MS_MAX, Pace
 from minuted.transcription.pauses import Level, cut_near, is_loud, level_of, may_end_turn
+from minuted.transcription.progress import SILENT_S_MAX, Progress
 from minuted.transcription.reconnect import Failure, Verdict
 from minuted.transcription.session import QUEUED_MS_MAX, Session
 from minuted.transcription.turns import Turns
 
 LEVELS_MAX: Final = 2400
 """Frames whose level is remembered: two minutes, more than a final was ever late."""
-SILENT_S_MAX: Final = 7.0
-"""Without a word from a service that keeps the heartbeat it promised each 5 s: it is dead."""
-UNANSWERED_FRAMES_MAX: Final = 60
-"""Loud frames to which a service has said nothing for so long; where it is not known to keep a heartbeat."""
-UNANSWERED: Final = "the service says nothing to what is said"
 FLOOR_FRAMES: Final = 200
 STUCK_S_MAX: Final = 5.0
 """With the SDK's sending queue full for so long, the link is dead."""
@@ -33,7 +30,6 @@ It tells of a turn in every pause of 100 ms, and at the latest each 3 s; not eve
 """
 SESSION_S_MAX: Final = 3 * 3600.0
 """How long the service lets a session be. A clock that is wrong makes nonsense of what it tells."""
-
 CUT_SEARCH_FRAMES: Final = 200
 """After a long break the live session begins in a pause of the last 10 s."""
 
@@ -52,12 +48,15 @@ class Lane:
         is_live: bool,
         has_partials: bool,
         keeps_heartbeat: bool = False,
-        must_answer: bool = False,
+        answers_late: bool = False,
+        turn_silence_ms: int = 1200,
+        session_s_min: float = 0.0,
         told: Mapping[str, Any] | None = None,
         burst_ms: int = BURST_MS,
     ) -> None:
-        """`keeps_heartbeat`: earlier sessions had them; `must_answer`: loud sound is taken for speech.
+        """`keeps_heartbeat`: earlier sessions had them; `answers_late`: words come for what it has taken.
 
+        `session_s_min`: an expiry nearer than that is not believed.
         `told` are the live settings it is asked for with.
         """
         self.range_id = range_id
@@ -92,8 +91,10 @@ class Lane:
         self.levels: deque[Level] = deque(maxlen=LEVELS_MAX)
         self._has_partials = has_partials
         self._keeps_heartbeat = keeps_heartbeat
-        self._must_answer = must_answer and has_partials
-        self._unanswered = 0
+        self._answers_late = answers_late
+        self._turn_silence_ms = turn_silence_ms
+        self._session_s_min = session_s_min
+        self.progress = self._new_progress(time.monotonic())
         self._recent: deque[float] = deque(maxlen=FLOOR_FRAMES)
         self._frames = frames
         self._cut_after = -1
@@ -109,7 +110,9 @@ class Lane:
     def begin(self, turns: Turns, model: str, expires_in_s: float, now_s: float) -> None:
         """The service has said Begin."""
         self.turns, self.model, self.began_s = turns, model, now_s
-        self.expires_s = now_s + (expires_in_s if 0 < expires_in_s <= SESSION_S_MAX else SESSION_S_MAX)
+        is_believed = self._session_s_min <= expires_in_s <= SESSION_S_MAX and expires_in_s > 0
+        self.expires_s = now_s + (expires_in_s if is_believed else SESSION_S_MAX)
+        self.progress = self._new_progress(now_s)
         self._had_room_s = now_s
         self._pace = Pace(now_s, self._burst_ms)
 
@@ -127,13 +130,30 @@ class Lane:
             self.session.send(frame.pcm)
             self.clock.sent(frame)
             self._note(level_of(frame.number, frame.pcm))
+            self._answers_late |= not frame.paced
             self._frames.advance()
             self._end_turn_at_cut(frame.number)
         self.has_sent_all = end is not None
 
-    def hear(self) -> None:
-        """The service has said something, whatever it is."""
-        self._unanswered = 0
+    def _new_progress(self, now_s: float) -> Progress:
+        return Progress(now_s, has_partials=self._has_partials, turn_silence_ms=self._turn_silence_ms)
+
+    def span_of(self, event: TurnEvent) -> tuple[int, int] | None:
+        """Return the first and the last frame of a turn's words; None where it has no words."""
+        if not event.transcript.strip():
+            return None
+        if not event.words:  # without times it may be anywhere in what was sent
+            return self.levels[0].number, self.levels[-1].number
+        start_ms = self.clock.start_ms(event.words[0].start)
+        end_ms = max(start_ms, self.clock.end_ms(event.words[-1].end))
+        return start_ms // FRAME_MS, min(end_ms // FRAME_MS, self.levels[-1].number)
+
+    def is_stalled(self, now_s: float) -> bool:
+        """Return whether speech goes in and no words come out."""
+        if self.turns is None or self.is_terminating or self.is_muted or not self.levels:
+            return False
+        taken = self.clock.end_ms(self.taken_ms) // FRAME_MS if self._answers_late and self.taken_ms else None
+        return self.progress.is_stalled(now_s, now_s - self.session.last_heard_s, taken)
 
     def _end_turn_at_cut(self, number: int) -> None:
         if self._cut_after < 0:
@@ -146,7 +166,7 @@ class Lane:
     def _note(self, level: Level) -> None:
         self.levels.append(level)
         self._recent.append(level.level)
-        self._unanswered += is_loud(level.level, min(self._recent))
+        self.progress.sent(level.number, is_loud=is_loud(level.level, min(self._recent)))
 
     def _may_send(self, frame: AudioFrame, now_s: float) -> bool:
         if self.session.queued_ms >= QUEUED_MS_MAX:
@@ -166,8 +186,6 @@ class Lane:
             is_promised = not self.told or self.told["session_heartbeat"] is not False
             if is_promised and (self.taken_ms or (self._keeps_heartbeat and self.levels)):
                 self.session.give_up("the service has gone silent")
-            elif self._must_answer and self._unanswered > UNANSWERED_FRAMES_MAX:
-                self.session.give_up(UNANSWERED)
         if now_s - self._had_room_s > STUCK_S_MAX:
             self.session.give_up("the service takes no more audio")
 

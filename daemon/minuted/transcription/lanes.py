@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, Literal
 
 import structlog
-from assemblyai.streaming.v3 import HeartbeatEvent, TerminationEvent, TurnEvent
+from assemblyai.streaming.v3 import HeartbeatEvent, TerminationEvent
 
 from minuted.config import ConfigError, Settings
 from minuted.messages import FRAME_MS
@@ -17,15 +17,17 @@ from minuted.transcription.changing import Changing
 from minuted.transcription.cost import Meter, is_spent
 from minuted.transcription.echo import differences
 from minuted.transcription.intake import Intake
-from minuted.transcription.lane import UNANSWERED, Lane, cut_in_pause, log_loss
+from minuted.transcription.lane import Lane, cut_in_pause, log_loss
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.minutes import Minutes
 from minuted.transcription.pace import BURST_MS, WAKE_BURST_MS
+from minuted.transcription.progress import SILENT_S_MAX
 from minuted.transcription.reconnect import (
     ALONE_S,
     BEHIND_PER_MINUTE_MAX,
     BUSY_MAX,
     LAST_WORD_S_MAX,
+    SESSIONS_PER_MINUTE_MAX,
     Backoff,
     Begins,
     Failure,
@@ -38,11 +40,15 @@ from minuted.transcription.turns import Turns
 
 HANDOVER_LEAD_S: Final = 60.0
 """How long before a session expires the next one is opened."""
+SESSION_S_MIN: Final = 60.0
+"""An expiry nearer than this is a wrong clock's, until the service has ended a session so soon (3008)."""
 HANDOVER_FORCED_S: Final = 3.0
 """How long before it expires it is taken over from even in the middle of a turn."""
 UNREADABLE: Final = "malformed Turn"
-UNANSWERED_MAX: Final = 2
-"""Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
+NO_PROGRESS: Final = "no words come for what is said"
+
+TURN_SILENCE_MS: Final = 3600
+"""What the longest of the service's presets has for `max_turn_silence`, where none is set."""
 
 State = Literal["idle", "connecting", "live", "retrying", "refused", "halted", "limit"]
 
@@ -68,6 +74,7 @@ class Lanes:
         self.state: State = "idle"
         self.failure = ""
         self.reconnects = self.handovers = 0
+        self._is_finishing = False
         self.is_resting = self.is_woken = False
         """Nobody speaks: no live session is to be opened; somebody does again: one is wanted at once."""
         self.connect_at_s = self.behind_at_s = 0.0
@@ -81,11 +88,11 @@ class Lanes:
         self._lanes: list[Lane] = []
         self._next: Lane | None = None
         """Opened ahead, to take over before the live session expires."""
-        begins = Begins()
+        self._begins = begins = Begins()
         self._backoffs = {True: Backoff(begins), False: Backoff(begins, BEHIND_PER_MINUTE_MAX)}
         """Of live sessions, and of those behind."""
         self._keeps_heartbeats = False
-        self._unanswered = 0
+        self._session_s_min = SESSION_S_MIN
         self._busy = 0
         self._alone_until_s = 0.0
 
@@ -112,12 +119,14 @@ class Lanes:
         """Open the live session when there is something to hear, and one for what was missed."""
         if is_spent(self, self._meter, self._minutes, is_recording=self._intake.is_recording):
             return
-        unheard, live, behind = self._marks.live, self.live, self._marks.behind
+        unheard, live = self._marks.live, self.live
+        behind = [part for part in self._marks.behind if not self._waits(part, now_s)]
         idle = self.is_resting or unheard is None or self._minutes.is_heard(unheard)
         sessions_max = self._sessions_max(now_s)
         in_order = sessions_max == 1 and bool(behind)
         if unheard and not idle and live is None and not self._intake.has_more and now_s >= self.connect_at_s:
             waits = in_order or (sessions_max == 1 and self._lanes)
+            waits = waits or (self._is_finishing and self._waits(unheard, now_s))
             if not waits and self._end_muted(sessions_max, now_s):
                 self.state = "connecting"
                 self._lanes.append(self._lane(unheard, is_live=True))
@@ -143,6 +152,16 @@ class Lanes:
                 lane.terminate()
             self._minutes.hear_nothing(lane)
         self._leave_behind(now_s)
+        self._is_finishing = False  # `finish` says so each time
+
+    def watch(self, now_s: float) -> None:
+        """Have dead sessions say so, and leave those that make no progress while somebody speaks."""
+        for lane in self.all:
+            lane.watch(now_s)
+            if lane.is_stalled(now_s):
+                is_silent = now_s - lane.session.last_heard_s > SILENT_S_MAX
+                if self._minutes.doubts.may_leave(now_s, is_silent=is_silent):
+                    lane.session.give_up(NO_PROGRESS)
 
     def force_endpoint(self) -> None:
         """End the live turn now, where there is one."""
@@ -165,7 +184,8 @@ class Lanes:
             if self._next.turns and is_due:
                 self._take_over(live, self._next, unheard)
         elif len(self.all) < self._sessions_max(now_s):
-            if now_s >= self.connect_at_s:
+            # Sessions that expire one after the other count towards the account's limit, too.
+            if now_s >= max(self.connect_at_s, self._begins.free_s(now_s, SESSIONS_PER_MINUTE_MAX)):
                 self._next = self._lane(unheard, is_live=True)
         elif is_due:
             self._retire(live)  # there is no room for two: the next begins where this one ends
@@ -195,6 +215,7 @@ class Lanes:
     def finish(self) -> bool:
         """End the sessions once they have had all sound; True when all of it has been heard."""
         self._drop_next()
+        self._is_finishing = True
         live, unheard = self.live, self._marks.live
         is_heard = unheard is None or self._minutes.is_heard(unheard)
         if is_heard:  # captions need no session more
@@ -205,13 +226,10 @@ class Lanes:
 
     # What becomes of a session.
 
-    def hear(self, lane: Lane, event: Event) -> None:
+    def hear(self, event: Event) -> None:
         """Learn from a message, whatever it is, what kind of service it is."""
-        lane.hear()
         if isinstance(event, HeartbeatEvent):
             self._keeps_heartbeats = True
-        elif isinstance(event, TurnEvent):
-            self._unanswered = 0
 
     def begin(self, lane: Lane, event: Begun) -> None:
         """The service has said Begin."""
@@ -257,8 +275,9 @@ class Lanes:
             raise ConfigError(f"the service refused the session: {failure.text} (code {failure.code})")
         if failure.text.startswith(UNREADABLE):
             self._minutes.hear_unreadable(lane)
-        self._unanswered += failure.text == UNANSWERED
         lasted_s = now_s - lane.began_s if lane.began_s else 0.0
+        if verdict is Verdict.EXPIRED and lasted_s:
+            self._session_s_min = min(self._session_s_min, lasted_s / 2)
         wait_s = self._backoffs[lane.is_live].wait_s(failure, now_s, lasted_s=lasted_s)
         self.reconnects += 1
         log_loss(lane, failure, verdict, wait_s)
@@ -275,6 +294,10 @@ class Lanes:
         self._minutes.tell(self.state, lane, reason=failure.text, retry_in_s=round(wait_s, 2))
 
     # Details.
+
+    def _waits(self, part: Range, now_s: float) -> bool:
+        """Return whether a doubtful range is not to be heard yet."""
+        return self._minutes.doubts.waits(part.id, now_s, is_last=self._is_finishing)
 
     def _sessions_max(self, now_s: float) -> int:
         return 1 if now_s < self._alone_until_s else self._settings.engine.sessions_max
@@ -295,7 +318,9 @@ class Lanes:
             is_live=is_live,
             has_partials=has_partials(asked),
             keeps_heartbeat=self._keeps_heartbeats,
-            must_answer=self._unanswered < UNANSWERED_MAX,
+            answers_late=is_local,
+            session_s_min=self._session_s_min,
+            turn_silence_ms=asked.max_turn_silence or TURN_SILENCE_MS,
             told=self._changing.told,
             burst_ms=WAKE_BURST_MS if is_live and self.is_woken else BURST_MS,
         )

@@ -16,13 +16,15 @@ from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.transcription.among import Among, together
 from minuted.transcription.clock import Stretch
+from minuted.transcription.doubts import LIKE_SPEECH, Doubts, Verdict
 from minuted.transcription.holes import Hole, Losses, gap_of
 from minuted.transcription.idle import Idle
 from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, Range
 from minuted.transcription.meetings import Meeting, Meetings, Unheard
-from minuted.transcription.pauses import mark_after, sound_end_ms, sound_start_ms
+from minuted.transcription.pauses import has_loud, mark_after, sound_end_ms, sound_start_ms, word_start
+from minuted.transcription.progress import MARGIN_FRAMES, Doubt, Evidence
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.remarks import Remarks
 from minuted.transcription.seam import may_come_again
@@ -34,6 +36,8 @@ KEEP_S: Final = 30.0
 """How often marks that only silence has moved are stored; a kill costs that much silence heard again."""
 AWAY_S: Final = 30.0
 """Without a sound for so long, and without a word from capture, the microphone is away."""
+NO_WORDS: Final = "no-words"
+"""The reason of a gap where somebody seems to have spoken and the service told no words, twice."""
 UNREADABLE_MAX: Final = 3
 """Sessions that may break on the same sound; then it is declared unheard, and the next begins after it."""
 
@@ -58,7 +62,8 @@ class Minutes:
         self.marks = Marks.from_state(journal.state(self._key("marks")))
         if intake.next_number >= 0:
             self.marks.cut_after(intake.next_number)
-        self.counts = dict.fromkeys(("finals", "gaps", "words_known"), 0)
+        self.counts = dict.fromkeys(("finals", "gaps", "words_known", "heard_again"), 0)
+        self.doubts = Doubts()
         self.losses = Losses()
         self.remarks = Remarks()
         self.idle = Idle(settings.engine.idle_after_s, journal.state(self._key("idle")))
@@ -135,9 +140,13 @@ class Minutes:
         """Publish a partial; commit a final."""
         if lane.turns is None or not lane.clock.sent_ms or lane.is_muted:
             return
+        if lane.progress.is_handed_on(event.turn_order, lane.span_of(event)):
+            log.warning("late_turn_ignored", turn_order=event.turn_order)
+            return
         lane.turn_is_open = not event.end_of_turn
         if event.end_of_turn:
             lane.open_from_ms = None
+        self._hear_progress(lane, event)
         repeated, known = lane.turns.repeated, lane.turns.known
         taken = lane.turns.take(event)
         self.counts["words_known"] += lane.turns.known - known
@@ -150,6 +159,38 @@ class Minutes:
         elif lane.is_live:
             lane.open_from_ms = taken.words[0].start_ms if taken.words else lane.open_from_ms
             self._publisher.passing(taken.turn)
+
+    def _hear_progress(self, lane: Lane, event: TurnEvent) -> None:
+        """Follow what the session tells; sound that a final turn leaves behind in doubt is heard again."""
+        span = lane.span_of(event)
+        if span and lane.progress.told(event.turn_order, event.transcript, span, time.monotonic()):
+            self.doubts.progressed()
+        if event.end_of_turn and (doubt := lane.progress.ended(event.turn_order, span)) and span:
+            self._hear_again(lane, doubt, span, event)
+
+    def _hear_again(self, lane: Lane, doubt: Doubt, span: tuple[int, int], event: TurnEvent) -> None:
+        """Leave doubtful sound before a turn to another session."""
+        now_s = time.monotonic()
+        if not self.doubts.is_credible(doubt.evidence, now_s):
+            return
+        self.settle()  # what was said before it is committed first
+        unheard = self.marks.get(lane.range_id)
+        if unheard is None:
+            return
+        end = span[0]
+        if event.words:
+            first = event.words[0]
+            end = word_start(lane.levels, lane.clock.start_ms(first.start), lane.clock.end_ms(first.end))
+        start = max(unheard.start, doubt.start - MARGIN_FRAMES)
+        if doubt.evidence is Evidence.MISSING and not has_loud(lane.levels, start, end):
+            return  # the service counts differently: nothing was said there
+        if part := self.marks.carve(unheard.id, start, end):
+            self.doubts.open(part.id, doubt.evidence, now_s)
+            lane.progress.hand_on(doubt, end)
+            self.counts["heard_again"] += 1
+            log.warning(
+                "words_missing", evidence=str(doubt.evidence), duration_s=(end - start) * FRAME_MS / 1000
+            )
 
     def _offer(self, lane: Lane, taken: Taken) -> None:
         """Commit a final; where there are several channels, a live one in its place among theirs."""
@@ -179,6 +220,7 @@ class Minutes:
             ended = replace(last, end_ms=max(last.start_ms, lane.spoken_until_ms))
             tail = may_come_again((*unheard.tail, *taken.words[:-1], ended), mark_ms)
             self.marks.move(unheard.id, number, tail)
+            self.doubts.told(unheard.id)
             self._unsure.pop(unheard.id, None)
         turn = taken.turn if unheard and unheard.is_live else replace(taken.turn, backfilled=True)
         self._publisher.record(turn, self._state())
@@ -192,7 +234,12 @@ class Minutes:
             self._move(lane, lane.clock.end_ms(event.end_ms) - SILENCE_MARGIN_MS)
 
     def hear_nothing(self, lane: Lane) -> None:
-        """Move the mark past sound that brought no turn, where the service confirms no silence."""
+        """Move the mark past sound that brought no turn, where the service confirms no silence.
+
+        What has been in doubt for too long is passed over as well.
+        """
+        if not lane.is_muted and (doubt := lane.progress.expire()):
+            self._pass_over(lane, doubt, lane.progress.oldest_kept)
         if (wordless_ms := lane.wordless_before_ms()) is not None:
             self._move(lane, wordless_ms)
 
@@ -200,13 +247,40 @@ class Minutes:
         if not lane.is_muted and not (self._among and self._among.holds):
             self._unsure.pop(lane.range_id, None)
             hold = self.idle.hold_before if lane.is_live else lane.sent_before
+            doubt = lane.progress.hold_before()
+            hold = hold if doubt is None else min(hold, doubt)
             self.marks.move(lane.range_id, int(min(safe_ms // FRAME_MS, lane.sent_before, hold)))
+
+    def _pass_over(self, lane: Lane, doubt: Doubt, before: int) -> None:
+        """Go on without words for doubtful sound; where it was like speech, a gap tells."""
+        unheard = self.marks.get(lane.range_id)
+        if unheard is None:
+            return
+        start = max(unheard.start, doubt.start)
+        self.marks.move(unheard.id, before)
+        is_credible = self.doubts.is_credible(doubt.evidence, time.monotonic())
+        if start < before and is_credible and doubt.evidence & LIKE_SPEECH:
+            self._given_up.append(Hole(start, before, NO_WORDS))
 
     def hear_end(self, lane: Lane) -> None:
         """A session ended in order: all it was sent has been heard."""
         if lane.is_muted:
             return
         self.settle()
+        doubt = lane.progress.open_doubt()
+        evidence = doubt.evidence if doubt else Evidence(0)
+        verdict = self.doubts.ended(lane.range_id, evidence, time.monotonic())
+        unheard = self.marks.get(lane.range_id)
+        if doubt and unheard and verdict is Verdict.AGAIN:
+            log.warning("words_missing", evidence=str(evidence))
+            self.counts["heard_again"] += 1
+            self.marks.move(
+                unheard.id, min(lane.sent_before, max(unheard.start, doubt.start - MARGIN_FRAMES))
+            )
+            self.keep(always=True)
+            return
+        if doubt and unheard and verdict is Verdict.GIVEN_UP:
+            self._given_up.append(Hole(max(unheard.start, doubt.start), lane.sent_before, NO_WORDS))
         had_all = lane.is_live and lane.sent_before >= self._intake.sound_before
         if lane.is_live and self.idle.phase == "closing":
             self.marks.move(lane.range_id, int(min(lane.sent_before, self.idle.hold_before)))

@@ -7,7 +7,7 @@ _STATES: Final = ("halted", "limit", "refused", "retrying", "connecting", "live"
 """What is worth telling first, what is not known here before all; paused they are only when all are."""
 _ADDED: Final = (
     *("sessions", "reconnects", "handovers", "behind_s", "held_s", "taken_s", "dropped_s"),
-    *("finals", "gaps", "words_known", "saved_today_s", "wakes", "wakes_in_vain"),
+    *("finals", "gaps", "words_known", "heard_again", "saved_today_s", "wakes", "wakes_in_vain"),
 )
 _LARGEST: Final = ("session_s", "backlog_s")
 

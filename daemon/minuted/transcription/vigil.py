@@ -7,7 +7,7 @@ import structlog
 from assemblyai.streaming.v3 import SpeechStartedEvent, TerminationEvent, TurnEvent
 
 from minuted.config import Settings
-from minuted.transcription.idle import Idle
+from minuted.transcription.idle import STRICTEST, Idle
 from minuted.transcription.intake import Frames, Intake
 from minuted.transcription.lane import Lane
 from minuted.transcription.lanes import Lanes
@@ -21,8 +21,8 @@ LATE_FRAMES_MAX: Final = 100
 """With 5 s to be looked at while a session is open, leave them to the service."""
 BEHIND_FRAMES_MAX: Final = 1200
 """With a minute to be looked at while none is, open one: the detector would take too long."""
-OPEN_TURN_S_MAX: Final = 60.0
-"""A turn of which the service says nothing more is not speech: it ends its longest within a minute."""
+OPEN_TURN_S_MAX: Final = 5.0
+"""A turn that has not grown for so long may not be speech, or the service tells no words: have a look."""
 CLOSE_S_MAX: Final = 3.0
 """So long may a session take to end while somebody speaks again; nobody waits for what it has to say."""
 CUT_MS: Final = 500
@@ -148,7 +148,10 @@ class Vigil:
                 break
             if frame.number != idle.looked_before:
                 self._speech.reset()
-            idle.look(frame.number, self._speech.hear(frame.pcm))
+            likely = self._speech.hear(frame.pcm)
+            idle.look(frame.number, likely)
+            if live and likely >= STRICTEST:
+                live.progress.detected(frame.number)
             self._frames.advance()
             self._sound_s = now_s
 

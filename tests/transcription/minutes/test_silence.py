@@ -91,9 +91,9 @@ def test_marks_that_only_silence_moved_are_stored_now_and_then(
 
 def test_sound_is_deleted_once_it_is_safe_and_not_before(room: Room) -> None:
     """Whoever says it is safe must have stored that."""
-    room.sound(HELLO)
+    room.sound("." * 40)
     lane = room.lane()
-    room.minutes.hear_silence(lane, silence(20, 40))
+    room.minutes.hear_silence(lane, silence(0, 40))
     assert room.live.start == FIRST + 30
     assert room.intake.first_number == FIRST
     room.minutes.keep(always=True)

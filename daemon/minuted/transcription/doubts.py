@@ -1,0 +1,125 @@
+"""What becomes of sound that may hold words no session has told. Pure: times come in as arguments.
+
+Such sound is heard again by another session. Where that brings words, the service was at fault; where
+it brings none though the service works, the sound was noise, and for an hour the like of it costs no
+further session: a room of music or machines must not open one after the other.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from minuted.transcription.progress import Evidence
+
+TRUST_S: Final = 3600.0
+"""For how long sound is taken for noise after a session was opened for its like in vain."""
+MISSING_VAIN_MAX: Final = 3
+"""A missing number is the service's own word: it is doubted only after so many times in vain."""
+RETRY_S: Final = 600.0
+"""How long sound waits for a sign that the service tells words again …"""
+LAST_RETRY_S: Final = 5.0
+"""… and how long where the sound has come to its end; four times as long each time."""
+HEARD_MAX: Final = 3
+"""So often sound is heard without a word before it is given up, if nothing shows that the service works."""
+LEAVES_MAX: Final = 1
+"""Sessions in a row that are left because they make no progress …"""
+SILENT_LEAVES_MAX: Final = 2
+"""… and because they send no message of any kind."""
+LIKE_SPEECH: Final = Evidence.SPEECH | Evidence.ANNOUNCED | Evidence.MISSING
+"""Sound with this evidence is not passed over without a gap."""
+
+
+class Verdict(Enum):
+    """What is done with doubtful sound after a session has heard it to its end."""
+
+    AGAIN = "again"
+    PASSED = "passed"  # there were no words in it
+    GIVEN_UP = "given up"  # there may have been: a gap tells
+
+
+@dataclass(slots=True)
+class _Open:
+    evidence: Evidence
+    progress: int
+    """How much progress there was when a session heard it last."""
+    ended_s: float
+    heard: int = 1
+    """How often it was heard without a word."""
+    has_words: bool = False
+
+
+class Doubts:
+    """The doubtful ranges of one source, and how far doubt is trusted."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Open] = {}
+        self._progress = 0
+        self._left = 0
+        self._stay_until_s = self._trust_until_s = float("-inf")
+        self._missing_vain = 0
+
+    # Sessions without progress.
+
+    def may_leave(self, now_s: float, *, is_silent: bool = False) -> bool:
+        """Return whether a session that makes no progress is to be left; count it as left then."""
+        if now_s < self._stay_until_s:
+            return False
+        if self._left >= (SILENT_LEAVES_MAX if is_silent else LEAVES_MAX):
+            self._left, self._stay_until_s = 0, now_s + TRUST_S
+            return False
+        self._left += 1
+        return True
+
+    def progressed(self) -> None:
+        """Note that a session told a new turn, or more of one: the service works."""
+        self._progress += 1
+        self._left = 0
+
+    # Sound that is heard again.
+
+    def is_credible(self, evidence: Evidence, now_s: float) -> bool:
+        """Return whether this evidence is worth a session."""
+        if evidence & Evidence.MISSING and self._missing_vain < MISSING_VAIN_MAX:
+            return True
+        return bool(evidence) and now_s >= self._trust_until_s
+
+    def open(self, range_id: int, evidence: Evidence, now_s: float) -> None:
+        """Note a range that was taken out of what a session heard: the service works, as its turns show."""
+        self._open[range_id] = _Open(evidence, self._progress - 1, now_s)
+
+    def told(self, range_id: int) -> None:
+        """Note words from a range: where it is doubtful, the doubt was right."""
+        if known := self._open.get(range_id):
+            known.has_words = True
+            self._missing_vain = 0
+            self._stay_until_s = self._trust_until_s = float("-inf")
+
+    def waits(self, range_id: int, now_s: float, *, is_last: bool = False) -> bool:
+        """Return whether a range had better not be heard now: nothing shows that it would help.
+
+        `is_last`: no more sound will come, so nothing else will show it either.
+        """
+        known = self._open.get(range_id)
+        if known is None or known.progress != self._progress:
+            return False
+        return now_s < known.ended_s + (LAST_RETRY_S * 4 ** (known.heard - 1) if is_last else RETRY_S)
+
+    def ended(self, range_id: int, evidence: Evidence, now_s: float) -> Verdict:
+        """Return what becomes of a range heard to its end by a session that leaves this evidence."""
+        known = self._open.pop(range_id, None)
+        if not self.is_credible(evidence, now_s):
+            if known and not known.has_words:
+                self._refute(known.evidence, now_s)
+            return Verdict.PASSED
+        heard = 1 if known is None or known.has_words else known.heard + 1
+        works = known is not None and known.progress != self._progress
+        if heard == 1 or (heard < HEARD_MAX and not works and evidence & LIKE_SPEECH):
+            self._open[range_id] = _Open(evidence, self._progress, now_s, heard)
+            return Verdict.AGAIN
+        assert known is not None
+        self._refute(known.evidence, now_s)
+        return Verdict.GIVEN_UP if (evidence | known.evidence) & LIKE_SPEECH else Verdict.PASSED
+
+    def _refute(self, evidence: Evidence, now_s: float) -> None:
+        self._trust_until_s = now_s + TRUST_S
+        self._missing_vain += bool(evidence & Evidence.MISSING)
