@@ -245,3 +245,4 @@ def test_a_word_after_the_last_turn_of_a_session_is_a_doubt(loud: int, is_doubt:
     for number in range(100, 100 + loud):
         progress.sent(number, is_loud=True)
     assert progress.open_doubt() == (Doubt(100, Evidence.LOUD) if is_doubt else None)
+    assert progress.open_doubt(by_loudness=False) is None

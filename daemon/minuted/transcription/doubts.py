@@ -100,7 +100,7 @@ class Doubts:
         `is_last`: no more sound will come, so nothing else will show it either.
         """
         known = self._open.get(range_id)
-        if known is None or known.progress != self._progress:
+        if known is None or known.progress != self._progress or not known.evidence & LIKE_SPEECH:
             return False
         return now_s < known.ended_s + (LAST_RETRY_S * 4 ** (known.heard - 1) if is_last else RETRY_S)
 

@@ -267,7 +267,8 @@ class Minutes:
         if lane.is_muted:
             return
         self.settle()
-        doubt = lane.progress.open_doubt()
+        is_looked_at = lane.is_live and self.idle.is_listening and not self._intake.is_recording
+        doubt = lane.progress.open_doubt(by_loudness=not is_looked_at)
         evidence = doubt.evidence if doubt else Evidence(0)
         verdict = self.doubts.ended(lane.range_id, evidence, time.monotonic())
         unheard = self.marks.get(lane.range_id)

@@ -182,12 +182,16 @@ class Progress:
         known = [start for start in starts if start is not None]
         return min(known) - CLUSTER_SPAN if known else None
 
-    def open_doubt(self) -> Doubt | None:
-        """Return the doubt about all that is suspect now, as when the session ends in order."""
+    def open_doubt(self, *, by_loudness: bool = True) -> Doubt | None:
+        """Return the doubt about all that is suspect now, as when the session ends in order.
+
+        `by_loudness`: no detector has looked at the last of the sound, so a loud moment may be a word.
+        """
         doubt = self._doubt_before(self._sent + 1 + EARLY_FRAMES, is_missing=bool(self._shown))
-        if doubt is None and (start := _first_cluster(self._loud, LAST_FRAMES, LAST_SPAN)) is not None:
-            return Doubt(start, Evidence.LOUD)
-        return doubt
+        if doubt or not by_loudness:
+            return doubt
+        start = _first_cluster(self._loud, LAST_FRAMES, LAST_SPAN)
+        return None if start is None else Doubt(start, Evidence.LOUD)
 
     def expire(self, hold_frames: int = HOLD_FRAMES) -> Doubt | None:
         """Forget what has been suspect for too long; return the doubt where it was like speech.

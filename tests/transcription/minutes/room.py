@@ -142,5 +142,6 @@ def silence(start: int, end: int) -> SilenceEvent:
 
 HELLO = "....####..####......" + "." * 20
 """Two words, from frame 4 to 8 and from 10 to 14."""
+QUIET = "." * len(HELLO)
 HELLO_SAID = said("Hello there.", (0, 8), (10, 24))
 """As the service tells of it: the first word begins too early, the last ends too late."""

@@ -17,11 +17,11 @@ from minuted.messages import (
 from minuted.transcription import publisher as publisher_module
 from minuted.transcription.holes import LOST_QUIET_S
 from minuted.transcription.minutes import UNREADABLE_MAX
-from transcription.minutes.room import FIRST, FIRST_MS, HELLO, HELLO_SAID, NOW_S, PCM, WAIT_S, Room
+from transcription.minutes.room import FIRST, FIRST_MS, HELLO, HELLO_SAID, NOW_S, PCM, QUIET, WAIT_S, Room
 
 
 def test_a_hole_is_recorded_and_the_mark_goes_on_behind_it(room: Room, subscriber: TurnsIn) -> None:
-    room.sound(HELLO)
+    room.sound(QUIET)
     room.minutes.hear_end(room.lane())
     room.writer.append(AudioGap(from_number=room.number, to_number=room.number + 20, reason="paused"))
     room.number += 20
@@ -43,7 +43,7 @@ def test_of_several_holes_each_is_recorded_once_though_a_kill_comes_between(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process was away for an hour in which capture lost its device twice."""
-    room.sound(HELLO)
+    room.sound(QUIET)
     room.minutes.hear_end(room.lane())
 
     class KilledError(Exception):
@@ -84,7 +84,7 @@ def test_a_hole_within_a_meeting_has_its_place_there(room: Room) -> None:
 
 
 def test_a_hole_that_was_announced_is_nobody_s_loss(room: Room) -> None:
-    room.sound(HELLO)
+    room.sound(QUIET)
     room.minutes.hear_end(room.lane())
     room.writer.append(AudioEnd(next_number=room.number, reason="stopped"))
     room.number += 1000

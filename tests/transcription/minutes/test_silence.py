@@ -5,12 +5,12 @@ import pytest
 from minuted.messages import FRAME_MS
 from minuted.transcription import minutes as minutes_module
 from minuted.transcription.minutes import SILENCE_MARGIN_MS
-from transcription.minutes.room import FIRST, HELLO, Room, said, silence
+from transcription.minutes.room import FIRST, HELLO, QUIET, Room, said, silence
 
 
 def test_a_range_that_was_heard_to_its_end_is_done(room: Room) -> None:
-    room.sound(HELLO + HELLO)
-    room.minutes.split(FIRST + len(HELLO))
+    room.sound(QUIET + HELLO)
+    room.minutes.split(FIRST + len(QUIET))
     assert room.minutes.behind_s == 2.0
     room.minutes.hear_end(room.lane(room.minutes.marks.behind[0]))
 
@@ -31,7 +31,7 @@ def test_a_split_is_stored_before_anything_is_heard(room: Room) -> None:
 
 
 def test_a_session_that_ends_in_order_has_heard_all_it_was_sent(room: Room) -> None:
-    room.sound(HELLO)
+    room.sound(QUIET)
     lane = room.lane()
     assert not room.minutes.is_heard(room.live)
     room.minutes.hear_end(lane)

@@ -1,0 +1,94 @@
+"""Sound that may hold words no session has told: kept, heard again, and given up only with a gap."""
+
+from assemblyai.streaming.v3 import SpeechStartedEvent
+
+from minuted.messages import FRAME_MS, Gap
+from minuted.transcription.doubts import HEARD_MAX
+from minuted.transcription.lane import Lane
+from transcription.minutes.room import FIRST, HELLO, HELLO_SAID, QUIET, Room, said, silence
+
+NEXT = "....####............"
+"""One word more, of a turn of its own, behind HELLO."""
+
+
+def announce(lane: Lane, place: int) -> None:
+    event = SpeechStartedEvent(type="SpeechStarted", timestamp=place * FRAME_MS, confidence=0.9)
+    lane.progress.announced(lane.clock.start_ms(event.timestamp) // FRAME_MS)
+
+
+def test_silence_stops_at_sound_that_no_turn_covers(room: Room) -> None:
+    """The service may confirm it over a turn that it does not tell."""
+    room.sound(HELLO)
+    room.minutes.hear_silence(room.lane(), silence(0, 40))
+    assert room.live.start <= FIRST + 4
+
+
+def test_a_turn_covers_its_sound_and_silence_goes_on(room: Room) -> None:
+    room.sound(HELLO)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    room.minutes.hear_silence(lane, silence(20, 40))
+    assert room.live.start == FIRST + 30
+
+
+def test_what_a_missing_turn_was_said_in_is_carved_out_and_the_live_session_goes_on(room: Room) -> None:
+    room.sound(HELLO + NEXT + NEXT)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    room.minutes.hear_turn(lane, said("Third.", (64, 68), order=2))
+
+    (part,) = room.minutes.marks.behind
+    assert (part.start, part.end) == (FIRST + 4, FIRST + 64)  # 2 s before the doubt
+    assert room.live.start >= FIRST + 64
+    assert [record.text for record in room.records] == ["Hello there.", "Third."]
+    assert room.intake.first_number <= part.start
+
+    again = room.lane(part)
+    room.minutes.hear_turn(again, said("there. Second.", (10 - 4, 14 - 4), (44 - 4, 48 - 4)))
+    room.minutes.hear_end(again)
+    assert room.minutes.marks.behind == []
+    assert room.records[-1].text == "Second."
+    assert room.records[-1].backfilled
+
+
+def test_a_number_that_is_missing_where_nothing_was_said_costs_no_session(room: Room) -> None:
+    room.sound(HELLO + QUIET + NEXT)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    room.minutes.hear_turn(lane, said("Next.", (84, 88), order=5))
+    assert room.minutes.marks.behind == []
+
+
+def test_loud_sound_at_the_end_of_a_session_is_heard_once_more(room: Room) -> None:
+    room.sound(HELLO)
+    room.minutes.hear_end(room.lane())
+    assert not room.minutes.is_heard(room.live)
+    room.minutes.hear_end(room.lane())
+    assert room.minutes.is_heard(room.live)
+    room.sound(".")
+    assert room.records == []
+
+
+def test_a_turn_that_is_announced_each_time_and_never_told_is_a_gap_in_the_end(room: Room) -> None:
+    room.sound(HELLO)
+    for _ in range(HEARD_MAX):
+        assert not room.minutes.is_heard(room.live)
+        lane = room.lane()
+        announce(lane, 4)
+        room.minutes.hear_end(lane)
+    assert room.minutes.is_heard(room.live)
+    room.sound(".")
+
+    (gap,) = room.records
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.end_ms - gap.start_ms) == ("no-words", len(HELLO) * FRAME_MS - 4 * FRAME_MS)
+
+
+def test_a_process_that_follows_hears_what_was_carved_out(room: Room) -> None:
+    room.sound(HELLO + NEXT + NEXT)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    room.minutes.hear_turn(lane, said("Third.", (64, 68), order=2))
+    kept = room.minutes.marks.ranges
+    room.restart()
+    assert room.minutes.marks.ranges == kept
