@@ -40,7 +40,6 @@ HANDOVER_LEAD_S: Final = 60.0
 """How long before a session expires the next one is opened."""
 HANDOVER_FORCED_S: Final = 3.0
 """How long before it expires it is taken over from even in the middle of a turn."""
-UNREADABLE: Final = "malformed Turn"
 UNANSWERED_MAX: Final = 2
 """Sessions in a row that may be left for saying nothing to loud sound; then it is taken for noise."""
 
@@ -255,7 +254,7 @@ class Lanes:
         self._minutes.hear_break(lane)
         if verdict is Verdict.FATAL and self._intake.is_recording:
             raise ConfigError(f"the service refused the session: {failure.text} (code {failure.code})")
-        if failure.text.startswith(UNREADABLE):
+        if failure.is_unreadable:
             self._minutes.hear_unreadable(lane)
         self._unanswered += failure.text == UNANSWERED
         lasted_s = now_s - lane.began_s if lane.began_s else 0.0
