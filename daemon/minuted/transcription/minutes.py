@@ -142,8 +142,8 @@ class Minutes:
         repeated, known = lane.turns.repeated, lane.turns.known
         taken = lane.turns.take(event)
         self.counts["words_known"] += lane.turns.known - known
-        if lane.turns.repeated > repeated:
-            log.info("final_repeated", turn_order=event.turn_order)
+        if (count := lane.turns.repeated) > repeated and count & (count - 1) == 0:  # the 1st, 2nd, 4th …
+            log.info("final_repeated", turn_order=event.turn_order, count=count)
         if taken is None:
             return
         if taken.turn.final:
