@@ -324,7 +324,7 @@ def test_the_key_is_neither_id_nor_model_nor_reason(hear: Callable[..., Heard]) 
     script = [
         Fault(name="say", message=begin),
         Fault(name="warning", text="for a-key"),
-        Fault(name="close", code=1011, text="Goodbye a-key\x1b[2J", at_audio_ms=500),
+        Fault(name="close", code=1011, text="Goodbye a\x00-key\x1b[2J", at_audio_ms=500),
     ]
     with Service(script) as service:
         heard = hear(service)
@@ -332,7 +332,7 @@ def test_the_key_is_neither_id_nor_model_nor_reason(hear: Callable[..., Heard]) 
         assert (begun.id, begun.configuration.model, begun.told) == ("<key>", "<key>", {"model": "<key>"})
         assert heard.next("Warning").warning == "for <key>"
         heard.play()
-        assert "a-key" not in heard.next("Closed").failure.text
+        assert heard.next("Closed").failure.text == "Goodbye <key>"
         assert heard.session.session_id == "<key>"
 
 

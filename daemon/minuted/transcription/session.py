@@ -379,7 +379,7 @@ class Session:
             if self.is_over:
                 return
             self.is_over = True
-        text = gate.shown(harmless(failure.text, self._key))
+        text = gate.shown(harmless(gate.cleaned(failure.text), self._key))
         self._post(self, Closed(replace(failure, text=text)))
         self.abandon()
 
