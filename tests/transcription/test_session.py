@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any
 
@@ -21,6 +21,7 @@ from minuted.transcription.session import Service as Where
 from simulator import MALFORMED, Fault, Service
 from simulator.coded import compose
 from transcription.strange import LEGAL, strange_messages
+from waiting import until
 
 WAIT_S_MAX = 30.0
 RECORDING = compose(2)
@@ -36,6 +37,27 @@ def final(text: str, end_ms: float) -> str:
 def said_by(messages: Sequence[Any]) -> list[Fault]:
     """Have a service say these, in its first session."""
     return [Fault(name="say", message=message, at_audio_ms=500) for message in messages]
+
+
+@contextmanager
+def saying(*frames: str | bytes) -> Iterator[str]:
+    """Have a service say these as text, as fast as they are taken; give its address."""
+
+    def say(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            connection.recv()
+            connection.send(json.dumps(LEGAL["Begin"]))
+            for frame in frames:
+                connection.send(frame, text=True)
+            while True:
+                connection.recv()
+
+    with serve(say, "127.0.0.1", 0, close_timeout=0.5, ping_interval=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join(WAIT_S_MAX)
 
 
 PARTIAL = ('"end_of_turn": true', '"end_of_turn": false')
@@ -91,6 +113,7 @@ def hear() -> Iterator[Callable[..., Heard]]:
         heard.session.abandon()
     for thread in threading.enumerate():
         if thread.name in ("abandon", "terminate", "connect"):
+            until(lambda thread=thread: thread.ident)
             thread.join(WAIT_S_MAX)
 
 
@@ -274,23 +297,11 @@ def test_a_malformed_frame_that_may_hold_words_ends_the_session(
 def test_a_frame_that_is_no_text_ends_the_session_like_any_malformed_one(hear: Callable[..., Heard]) -> None:
     """The SDK's reader would die of it without a word, and the same sound would be heard for ever."""
 
-    def say(connection: ServerConnection) -> None:
-        connection.recv()
-        connection.send(json.dumps(LEGAL["Begin"]))
-        connection.send(b'"Turn" \xff', text=True)
-        with suppress(ConnectionClosed):
-            while True:
-                connection.recv()
-
-    with serve(say, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        heard = Heard(lambda: Where(f"ws://127.0.0.1:{server.socket.getsockname()[1]}", "a-key"))
+    with saying(b'"Turn" \xff') as url:
+        heard = Heard(lambda: Where(url, "a-key"))
         heard.next("Opened")
         heard.play()
         failure = heard.next("Closed").failure
-        server.shutdown()
-        thread.join(WAIT_S_MAX)
     assert failure.is_unreadable
     assert judge(failure) is Verdict.UNREACHABLE
 
@@ -359,35 +370,37 @@ def test_a_session_begins_once(hear: Callable[..., Heard]) -> None:
         assert heard.session.session_id == first.id
 
 
-@pytest.mark.parametrize("message", [final("word", 0), {"type": "SpeechStarted", "timestamp": 0}])
-def test_a_service_that_says_more_than_anybody_speaks_fails(hear: Callable[..., Heard], message: Any) -> None:
+@pytest.mark.parametrize(
+    "frame", [final("word", 0), json.dumps(LEGAL["SpeechStarted"])], ids=["finals", "signs"]
+)
+def test_a_service_that_says_more_than_anybody_speaks_fails(frame: str) -> None:
     """What waits to be taken is memory, and what is taken is time."""
-    with Service(said_by([message] * 5000)) as service:
-        heard = hear(service)
-        heard.next("Begin")
+    with saying(*[frame] * 5_000) as url:
+        heard = Heard(lambda: Where(url, "a-key"))
+        heard.next("Opened")
         heard.play()
-        closed = heard.next("Closed")
-        assert "floods" in closed.failure.text
-        assert heard.session.failed
-        assert not closed.failure.is_unreadable
+        failure = heard.next("Closed").failure
+    assert "floods" in failure.text
+    assert heard.session.failed
+    assert not failure.is_unreadable
 
 
-def test_a_service_whose_words_wait_for_too_long_fails(hear: Callable[..., Heard]) -> None:
+LONG = {**json.loads(final("word", 0)), "words": [{"start": 0, "end": 0, "text": "word"}] * 3000}
+
+
+def test_a_service_whose_words_wait_for_too_long_fails() -> None:
     """Long messages wait in memory as well as many do."""
-    long = json.loads(final("word", 0))
-    long["words"] *= 3000
-    with Service(said_by([long] * 20)) as service:
-        heard = hear(service)
-        heard.next("Begin")
+    with saying(*[json.dumps(LONG)] * 20) as url:
+        heard = Heard(lambda: Where(url, "a-key"))
+        heard.next("Opened")
         heard.play()
-        assert "floods" in heard.next("Closed").failure.text
+        until(lambda: heard.session.failed)
         assert heard.events.qsize() < 10
+        assert "floods" in heard.next("Closed").failure.text
 
 
 def test_words_that_are_taken_do_not_wait(hear: Callable[..., Heard]) -> None:
-    long = json.loads(final("word", 0))
-    long["words"] *= 3000
-    with Service(said_by([long] * 20)) as service:
+    with Service(said_by([LONG] * 20)) as service:
         heard = hear(service)
         heard.takes = True
         heard.next("Begin")
