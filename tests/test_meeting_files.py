@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minuted import Gap, Turn
+from minuted import Gap, Reject, Turn
 from minuted.delivery import discovery
 from minuted.meeting_files import MeetingFiles, names_of, slug
 from sinks.samples import NINE_THIRTY_MS, gap, load, opened, turn
@@ -110,3 +110,10 @@ def test_it_is_no_sink_by_itself():
     """A format must say what a turn looks like."""
     with pytest.raises(TypeError, match="abstract"):
         MeetingFiles(directory=Path())  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("started_at_ms", [300_000_000_000_000, 2**60, -(2**60)])
+def test_a_meeting_at_a_time_no_calendar_has_is_rejected(started_at_ms: int) -> None:
+    """Tried again, it would hold up all that is said after it."""
+    with pytest.raises(Reject, match="no calendar has"):
+        next(names_of(replace(turn(1), meeting_started_at_ms=started_at_ms), ".srt"))

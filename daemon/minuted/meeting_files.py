@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from .messages import Gap, Turn
 from .runtime.disk import sync_folder
-from .sink import Sink
+from .sink import Reject, Sink
 
 NAME_BYTES_MAX: Final = 100
 MEETINGS_MAX: Final = 20
@@ -231,8 +231,14 @@ def _place_of(passage: Passage) -> tuple[int, int]:
 
 
 def names_of(turn: Turn, suffix: str) -> Iterator[str]:
-    """Name the meeting's file; then, should that name be another meeting's, further ones."""
-    started = datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone()
+    """Name the meeting's file; then, should that name be another meeting's, further ones.
+
+    Raises Reject for a meeting at a time that no calendar has.
+    """
+    try:
+        started = datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone()
+    except (OSError, OverflowError, ValueError):
+        raise Reject(f"no calendar has the time {turn.meeting_started_at_ms} ms") from None
     title = slug(turn.meeting_title or "")
     name = f"{slug(turn.room) or 'room'}-{started:%Y-%m-%dT%H%M}{title and '-'}{title}"
     yield f"{name}{suffix}"

@@ -64,3 +64,11 @@ def test_no_secret_of_any_shape_gets_through(secret: str, around: str) -> None:
     around = around.replace(secret, "")
     shown = one_line(ValueError(f"{around} {secret} {secret!r}"), hidden=secrets_of({"k": secret}))
     assert secret not in shown
+
+
+def test_half_a_character_is_shown_as_none() -> None:
+    """A reason is stored with a dead letter and sent with the status."""
+    assert (
+        one_line(ValueError("\ud83d is none"), hidden=secrets_of({"key": "\ud83d-abc"}))
+        == "ValueError: ? is none"
+    )

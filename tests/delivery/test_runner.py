@@ -4,6 +4,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from delivery.sinks_of_tests import MakeDelivery, Noting, _wait, failing
 from fake_publisher import FakePublisher, gap, turn
 from minuted import Gap, Reject, Retry, Sink, Turn
@@ -225,6 +227,42 @@ class Preparing(Noting):
 
     def write(self, turn: Turn) -> None:
         self._note(f"write {turn.seq}: {self.prepared}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OverflowError("date value out of range"),
+        UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "no"),
+        KeyError("x"),
+    ],
+)
+def test_a_record_that_cannot_be_prepared_is_put_aside_and_the_next_delivered(
+    publisher: FakePublisher, deliver: MakeDelivery, error: Exception
+) -> None:
+    """It depends on the record alone: a sink that tried again would wait for ever."""
+    sink = Preparing()
+    sink.at_call = failing("prepare 1", *[error] * 1000)
+    delivery = deliver(sink)
+    publisher.publish()
+    publisher.publish()
+    until(lambda: delivery.cursor.seq == 2)
+    assert delivery.end() == 0
+    assert sink.calls == ["open", "prepare 1", "prepare 2", "write 2: a one 2 1", "close"]
+    (letter,) = delivery.cursor_letters
+    assert letter.seq == 1
+    assert "cannot be prepared" in letter.reason
+
+
+def test_a_record_that_is_prepared_into_no_text_is_put_aside(
+    publisher: FakePublisher, deliver: MakeDelivery
+) -> None:
+    """Half a character can be stored by nobody."""
+    delivery = deliver(Preparing(version="\ud83d"))
+    publisher.publish()
+    until(lambda: delivery.cursor.seq == 1)
+    assert delivery.end() == 0
+    assert len(delivery.cursor_letters) == 1
 
 
 def test_every_try_of_a_record_finds_what_was_prepared_before_the_first(

@@ -16,6 +16,7 @@ from minuted.messages import Session, Turn, from_map
 from minuted.transcription import among
 from minuted.transcription.channel import STALE_S
 from minuted.transcription.order import HOLD_S_MAX
+from minuted.transcription.publisher import Publisher
 from simulator import Fault, Service
 from simulator.coded import Recording, compose
 from transcription.call import FIRST_MS, Call
@@ -84,6 +85,31 @@ def test_every_word_is_in_its_channel_at_its_true_time_in_one_order(make_call: C
     begun = [turn.start_ms for turn in call.finals]
     assert begun == sorted(begun)
     assert call.session_events.count("drained") == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["the first", "in the middle", "a later one"])
+def test_a_final_that_cannot_be_committed_costs_its_own_session_alone(
+    make_call: Callable, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """It has waited for its place, and others went with it: neither theirs nor its own are lost."""
+    honest, tries = Publisher.record, []
+    word = next(word.text for word in FAR.words if word.turn == place)
+
+    def record(publisher: Publisher, said: Any, state: Any = None) -> Any:
+        if isinstance(said, Turn) and word in said.text and not tries:
+            tries.append(said)
+            raise OverflowError("too large to convert")
+        return honest(publisher, said, state)
+
+    monkeypatch.setattr(Publisher, "record", record)
+    with Service(heartbeat_s=0.2) as service:
+        call = make_call(service)
+        call.play({"table": TABLE, "far": FAR})
+        call.end()
+        assert len(service.sessions) == 3
+    assert tries
+    assert (call.words("table"), call.words("far")) == (texts(TABLE), texts(FAR))
+    assert not call.gaps
 
 
 def test_in_real_time_a_final_waits_for_what_the_other_side_began_before_it(make_call: Callable) -> None:

@@ -76,10 +76,11 @@ CASES = [
     before("upgrade never answered", "unanswered"),
     before("no Begin", "no_begin"),
     broken("the service reads no more", "black_hole"),
+    broken("malformed: bad_json", "say", message="bad_json"),
     *(
         broken(f"malformed: {name}", "say", failures=0, message=name)
         for name in MALFORMED
-        if name not in ("turn_without_words", "not_an_object")
+        if name not in ("turn_without_words", "not_an_object", "bad_json")
     ),
 ]
 

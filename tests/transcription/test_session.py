@@ -1,22 +1,66 @@
 """One session with the real SDK and the simulated service: every end is noticed, nothing blocks."""
 
+import json
 import queue
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
 
 from minuted.config import StreamingSession
+from minuted.transcription.gate import decoded
 from minuted.transcription.reconnect import Failure, Verdict, judge
 from minuted.transcription.session import Closed, Opened, Session, harmless, parameters_of
 from minuted.transcription.session import Service as Where
 from simulator import MALFORMED, Fault, Service
 from simulator.coded import compose
+from transcription.strange import LEGAL, strange_messages
+from waiting import until
 
 WAIT_S_MAX = 30.0
 RECORDING = compose(2)
+
+
+def final(text: str, end_ms: float) -> str:
+    """Make a final of one word."""
+    word = {"start": 0, "end": end_ms, "text": text}
+    said = {"type": "Turn", "turn_order": 0, "end_of_turn": True, "transcript": text, "words": [word]}
+    return json.dumps(said)
+
+
+def said_by(messages: Sequence[Any]) -> list[Fault]:
+    """Have a service say these, in its first session."""
+    return [Fault(name="say", message=message, at_audio_ms=500) for message in messages]
+
+
+@contextmanager
+def saying(*frames: str | bytes) -> Iterator[str]:
+    """Have a service say these as text, as fast as they are taken; give its address."""
+
+    def say(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            connection.recv()
+            connection.send(json.dumps(LEGAL["Begin"]))
+            for frame in frames:
+                connection.send(frame, text=True)
+            while True:
+                connection.recv()
+
+    with serve(say, "127.0.0.1", 0, close_timeout=0.5, ping_interval=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join(WAIT_S_MAX)
+
+
+PARTIAL = ('"end_of_turn": true', '"end_of_turn": false')
 
 
 class Heard:
@@ -26,15 +70,20 @@ class Heard:
         self.events: queue.Queue[Any] = queue.Queue()
         parameters = parameters_of(StreamingSession(**settings), local=False)
         self.session = Session(find_service, parameters, lambda _, event: self.events.put(event))
+        self.takes = False
+        """Events are told to be taken, as the loop does it."""
 
     def next(self, kind: str) -> Any:
         """Give the next event of one type; meanwhile the session is watched as the loop does it."""
-        for _ in range(int(WAIT_S_MAX / 0.05)):
+        until_s = time.monotonic() + WAIT_S_MAX
+        while time.monotonic() < until_s:
             self.session.watch(self.session.last_heard_s)
             try:
                 event = self.events.get(timeout=0.05)
             except queue.Empty:
                 continue
+            if self.takes:
+                self.session.taken(event)
             if type(event).__name__ == kind or getattr(event, "type", None) == kind:
                 return event
         raise AssertionError(f"no {kind} came")
@@ -64,6 +113,7 @@ def hear() -> Iterator[Callable[..., Heard]]:
         heard.session.abandon()
     for thread in threading.enumerate():
         if thread.name in ("abandon", "terminate", "connect"):
+            until(lambda thread=thread: thread.ident)
             thread.join(WAIT_S_MAX)
 
 
@@ -205,7 +255,7 @@ def test_a_refused_connection_and_an_unknown_host_are_told(hear: Callable[..., H
 
 
 @pytest.mark.parametrize(
-    "name", ["revision_without_confidence", "warning_without_code", "unknown_type", "no_type", "bad_json"]
+    "name", ["revision_without_confidence", "warning_without_code", "unknown_type", "no_type"]
 )
 def test_a_malformed_frame_that_holds_no_words_is_survived(hear: Callable[..., Heard], name: str) -> None:
     """The SDK's reader dies of some of these without a word."""
@@ -218,16 +268,158 @@ def test_a_malformed_frame_that_holds_no_words_is_survived(hear: Callable[..., H
         heard.next("Termination")
 
 
-@pytest.mark.parametrize("name", ["turn_without_words", "not_an_object"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        *("turn_without_words", "not_an_object", "bad_json"),
+        '{"type":"Turn","words":' + "[" * 50_000,
+        '{"type":"Turn","turn_order":' + "9" * 5000 + "}",
+        "[" + " " * (1 << 20) + "]",
+        final("late", 86_400_000),
+        final("a" * 600_000, 0),
+    ],
+    ids=lambda message: message[:40],
+)
 def test_a_malformed_frame_that_may_hold_words_ends_the_session(
-    hear: Callable[..., Heard], name: str
+    hear: Callable[..., Heard], message: str
 ) -> None:
     """Its words are heard again in the next session; going on would lose them."""
-    with Service([Fault(name="say", message=name, at_audio_ms=500)]) as service:
+    with Service([Fault(name="say", message=message, at_audio_ms=500)]) as service:
         heard = hear(service)
         heard.next("Begin")
         heard.play()
-        assert "malformed" in heard.next("Closed").failure.text
+        failure = heard.next("Closed").failure
+        assert "malformed" in failure.text
+        assert failure.is_unreadable
+        assert judge(failure) is Verdict.UNREACHABLE, "the next session is opened at once"
+
+
+def test_a_frame_that_is_no_text_ends_the_session_like_any_malformed_one(hear: Callable[..., Heard]) -> None:
+    """The SDK's reader would die of it without a word, and the same sound would be heard for ever."""
+
+    with saying(b'"Turn" \xff') as url:
+        heard = Heard(lambda: Where(url, "a-key"))
+        heard.next("Opened")
+        heard.play()
+        failure = heard.next("Closed").failure
+    assert failure.is_unreadable
+    assert judge(failure) is Verdict.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    "kinds", [("SpeechStarted", "Heartbeat", "Silence"), ("SpeakerRevision", "Warning"), ("Turn",)]
+)
+def test_what_is_strange_and_holds_no_words_is_survived(
+    hear: Callable[..., Heard], kinds: tuple[str, ...]
+) -> None:
+    """Every field out of every range; of turns, those that may still change and can be seen to."""
+    frames = [frame.replace(*PARTIAL) for _, frame in strange_messages(*kinds)]
+    frames = [
+        frame
+        for frame in frames
+        if '"Turn"' not in frame or (PARTIAL[1] in frame and decoded(frame) != {"type": "Turn"})
+    ]
+    with Service(said_by(frames)) as service:
+        heard = hear(service)
+        heard.next("Begin")
+        heard.play()
+        heard.session.terminate()
+        heard.next("Termination")
+        service.wait_until(lambda: len(service.sessions[0].faults) == len(frames))
+        assert len(frames) > 80
+
+
+def test_the_key_is_neither_id_nor_model_nor_reason(hear: Callable[..., Heard]) -> None:
+    """A service, or a proxy that shows what it was sent, may give it back: it goes to logs and records."""
+    begin = {"type": "Begin", "id": "a-key", "expires_at": 0, "configuration": {"model": "a-key"}}
+    script = [
+        Fault(name="say", message=begin),
+        Fault(name="warning", text="for a-key"),
+        Fault(name="close", code=1011, text="Goodbye a\x00-key\x1b[2J", at_audio_ms=500),
+    ]
+    with Service(script) as service:
+        heard = hear(service)
+        begun = heard.next("Begin")
+        assert (begun.id, begun.configuration.model, begun.told) == ("<key>", "<key>", {"model": "<key>"})
+        assert heard.next("Warning").warning == "for <key>"
+        heard.play()
+        assert heard.next("Closed").failure.text == "Goodbye <key>"
+        assert heard.session.session_id == "<key>"
+
+
+def test_no_two_sessions_have_one_id(hear: Callable[..., Heard]) -> None:
+    """Turns are told apart by it."""
+    begin = {"type": "Begin", "id": "always-the-same", "expires_at": 0}
+    with Service([Fault(name="say", message=begin, times=3)]) as service:
+        sessions = [hear(service) for _ in range(3)]
+        ids = [each.next("Begin").id for each in sessions]
+        assert [each.session.session_id for each in sessions] == ids
+        assert len(set(ids)) == 3
+        assert all(each.startswith("always-the-same") for each in ids)
+
+
+def test_a_session_begins_once(hear: Callable[..., Heard]) -> None:
+    begin = {"type": "Begin", "id": "another", "expires_at": 0}
+    with Service([Fault(name="say", message=begin, at_audio_ms=500)]) as service:
+        heard = hear(service)
+        first = heard.next("Begin")
+        heard.play()
+        heard.session.terminate()
+        while (event := heard.next_any()).type != "Termination":
+            assert event.type != "Begin"
+        assert heard.session.session_id == first.id
+
+
+@pytest.mark.parametrize(
+    "frame", [final("word", 0), json.dumps(LEGAL["SpeechStarted"])], ids=["finals", "signs"]
+)
+def test_a_service_that_says_more_than_anybody_speaks_fails(frame: str) -> None:
+    """What waits to be taken is memory, and what is taken is time."""
+    with saying(*[frame] * 5_000) as url:
+        heard = Heard(lambda: Where(url, "a-key"))
+        heard.next("Opened")
+        heard.play()
+        failure = heard.next("Closed").failure
+    assert "floods" in failure.text
+    assert heard.session.failed
+    assert not failure.is_unreadable
+
+
+LONG = {**json.loads(final("word", 0)), "words": [{"start": 0, "end": 0, "text": "word"}] * 3000}
+
+
+def test_a_service_whose_words_wait_for_too_long_fails() -> None:
+    """Long messages wait in memory as well as many do."""
+    with saying(*[json.dumps(LONG)] * 20) as url:
+        heard = Heard(lambda: Where(url, "a-key"))
+        heard.next("Opened")
+        heard.play()
+        until(lambda: heard.session.failed)
+        assert heard.events.qsize() < 10
+        assert "floods" in heard.next("Closed").failure.text
+
+
+def test_words_that_are_taken_do_not_wait(hear: Callable[..., Heard]) -> None:
+    with Service(said_by([LONG] * 20)) as service:
+        heard = hear(service)
+        heard.takes = True
+        heard.next("Begin")
+        heard.play()
+        for _ in range(20):
+            heard.next("Turn")
+        heard.session.terminate()
+        heard.next("Termination")
+
+
+def test_one_message_may_be_long(hear: Callable[..., Heard]) -> None:
+    """All that three hours' turns are revised in comes at once."""
+    revision = {"turn_order": 0, "speaker_label": "A", "words": [{"speaker": "A"}] * 3000}
+    long = {"type": "SpeakerRevision", "revisions": [revision] * 10}
+    with Service([Fault(name="say", message=long, at_audio_ms=500)]) as service:
+        heard = hear(service)
+        heard.next("Begin")
+        heard.play()
+        assert len(heard.next("SpeakerRevision").revisions) == 10
 
 
 def test_a_black_hole_is_noticed_by_our_own_pings(hear: Callable[..., Heard]) -> None:

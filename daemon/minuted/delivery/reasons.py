@@ -22,7 +22,7 @@ def one_line(
 
     Each key of `hidden` is replaced by its value, and what is quoted of `words` by an ellipsis.
     """
-    text = str(error)
+    text = str(error).encode(errors="replace").decode()  # half a character can be stored and sent by nobody
     for secret, name in sorted((hidden or {}).items(), key=lambda pair: -len(pair[0])):
         text = text.replace(secret, f"<{name}>")
     text = " ".join(f"{type(error).__name__}: {_without(text, words)}".removesuffix(": ").split())
@@ -63,8 +63,8 @@ def _texts(value: Any) -> Iterator[str]:
 def _forms(text: str) -> Iterator[str]:
     """Give the shapes in which a text turns up in errors: as it is, quoted, or in pieces of an address."""
     yield text
-    yield quote(text, safe="")
-    yield quote(text)
+    yield quote(text, safe="", errors="replace")
+    yield quote(text, errors="replace")
     yield repr(text)[1:-1]
     try:
         parts = urlsplit(text)

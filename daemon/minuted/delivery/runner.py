@@ -42,6 +42,8 @@ WANTED_MAX: Final = 10
 """Dead letters offered again before the next look for new records."""
 REVISED_MAX: Final = 500
 """Revisions in one call, where a sink takes several."""
+UNPREPARABLE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What `prepare` raises over a record itself; anything else, as of a network, may pass."""
 SHOWN: Final = ("name", "room", "epoch", "checkpoint")
 """Attributes of a sink that are no secrets."""
 
@@ -205,7 +207,15 @@ class Runner:
             return True
 
         def prepare() -> None:
-            sink.prepared = str(sink.prepare(record))
+            try:
+                prepared = str(sink.prepare(record))
+                prepared.encode()
+            except OSError:
+                raise
+            except UNPREPARABLE as error:
+                # What a record is made into depends on the record alone: it would be so for ever.
+                raise Reject(f"cannot be prepared: {type(error).__name__}: {error}") from error
+            sink.prepared = prepared
 
         done = self._insist(lambda: self._call(prepare), record) and self._store(
             lambda: cursor.prepare(cursor.epoch, seq, sink.prepared), record

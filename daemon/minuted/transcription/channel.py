@@ -266,6 +266,12 @@ class Channel:
         else:
             self._take(lane, event, now_s)
 
+    def lose_failed(self, now_s: float) -> None:
+        """Let go of sessions that failed over what they said: nothing more of theirs counts."""
+        for lane in self.lanes.all:
+            if failure := lane.session.failed:
+                self._take(lane, Closed(failure), now_s)
+
     def _take(self, lane: Lane, event: Event, now_s: float) -> None:
         self.lanes.hear(event)
         self._vigil.hear(lane, event, now_s)

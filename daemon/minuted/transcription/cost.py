@@ -9,14 +9,16 @@ how many there were is told, and not counted as time.
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
 from minuted.config import Settings
 from minuted.journal.turns import TurnJournal, TurnJournalFullError
-from minuted.transcription.minutes import Minutes
 from minuted.transcription.session import Session
+
+if TYPE_CHECKING:
+    from minuted.transcription.minutes import Minutes
 
 STORE_S: Final = 10.0
 """How often what is open is written down."""
@@ -162,7 +164,7 @@ class Sessions(Protocol):
         ...
 
 
-def is_spent(sessions: Sessions, meter: Meter, minutes: Minutes, *, is_recording: bool) -> bool:
+def is_spent(sessions: Sessions, meter: Meter, minutes: "Minutes", *, is_recording: bool) -> bool:
     """Whether today's money is spent; then every session is ended, and none is to be opened.
 
     Raises SpentError where a recording is played: nobody waits until tomorrow.

@@ -44,9 +44,7 @@ SESSION_S_MIN: Final = 60.0
 """An expiry nearer than this is a wrong clock's, until the service has ended a session so soon (3008)."""
 HANDOVER_FORCED_S: Final = 3.0
 """How long before it expires it is taken over from even in the middle of a turn."""
-UNREADABLE: Final = "malformed Turn"
 NO_PROGRESS: Final = "no words come for what is said"
-
 TURN_SILENCE_MS: Final = 3600
 """What the longest of the service's presets has for `max_turn_silence`, where none is set."""
 
@@ -273,7 +271,7 @@ class Lanes:
         self._minutes.hear_break(lane)
         if verdict is Verdict.FATAL and self._intake.is_recording:
             raise ConfigError(f"the service refused the session: {failure.text} (code {failure.code})")
-        if failure.text.startswith(UNREADABLE):
+        if failure.is_unreadable:
             self._minutes.hear_unreadable(lane)
         lasted_s = now_s - lane.began_s if lane.began_s else 0.0
         if verdict is Verdict.EXPIRED and lasted_s:

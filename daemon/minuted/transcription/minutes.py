@@ -16,6 +16,7 @@ from minuted.messages import FRAME_MS
 from minuted.runtime.kill_points import reached
 from minuted.transcription.among import Among, together
 from minuted.transcription.clock import Stretch
+from minuted.transcription.containment import contained
 from minuted.transcription.doubts import LIKE_SPEECH, Doubts, Verdict
 from minuted.transcription.holes import Hole, Losses, gap_of
 from minuted.transcription.idle import Idle
@@ -150,8 +151,8 @@ class Minutes:
         repeated, known = lane.turns.repeated, lane.turns.known
         taken = lane.turns.take(event)
         self.counts["words_known"] += lane.turns.known - known
-        if lane.turns.repeated > repeated:
-            log.info("final_repeated", turn_order=event.turn_order)
+        if (count := lane.turns.repeated) > repeated and count & (count - 1) == 0:  # the 1st, 2nd, 4th …
+            log.info("final_repeated", turn_order=event.turn_order, count=count)
         if taken is None:
             return
         if taken.turn.final:
@@ -205,6 +206,7 @@ class Minutes:
         if self._among:
             self._among.settle()
 
+    @contained
     def _commit(self, lane: Lane, taken: Taken) -> None:
         """The one way a final takes: journal and mark together, then subscribers, then its sound goes."""
         if lane.is_muted:
@@ -405,6 +407,11 @@ class Minutes:
         """Know of the meetings what was stored last."""
         journal = self._publisher.journal
         self._meetings.restore(journal.state("meetings"), journal.state("cuts"))
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest record."""
+        return self._publisher.journal.last_seq
 
     def is_heard(self, unheard: Range) -> bool:
         """Whether there is nothing left of a range for now."""

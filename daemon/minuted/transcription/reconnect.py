@@ -42,6 +42,8 @@ class Failure:
     connecting: the upgrade was not answered; opening: before Begin; open: after it."""
     retry_after_s: float | None = None
     """When to come again, as the answer says."""
+    is_unreadable: bool = False
+    """What the service said of the sound could not be read, or not be recorded."""
 
 
 class Verdict(Enum):

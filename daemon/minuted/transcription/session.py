@@ -5,7 +5,9 @@ the reading thread without a word; a close with code 1000 raises no event; a dea
 after 30 to 50 s; `disconnect` may block for 16 s; the sending queue has no bound.
 """
 
+import json
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,21 +22,24 @@ import structlog
 from assemblyai.streaming.v3 import (
     BeginEvent,
     EventMessage,
+    SpeakerRevisionEvent,
     StreamingClient,
     StreamingClientOptions,
     StreamingEvents,
     StreamingParameters,
     StreamingSessionParameters,
+    TurnEvent,
     WarningEvent,
 )
 from assemblyai.streaming.v3.models import ErrorEvent, UpdateConfiguration
-from pydantic import Field, ValidationError
+from pydantic import Field
 from websockets.protocol import State
 from websockets.sync.client import connect
 
 from minuted.config import LOOPBACK, StreamingSession
 from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ
 from minuted.tokens.minting import NoTokenError
+from minuted.transcription import gate
 from minuted.transcription.reconnect import Failure
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -46,6 +51,18 @@ PING_INTERVAL_S: Final = 2.0
 PING_TIMEOUT_S: Final = 4.0
 QUEUED_MS_MAX: Final = 2000
 """Audio in the SDK's sending queue beyond which no more is put there."""
+MESSAGES_FREE: Final = 1_000
+MESSAGES_PER_S_MAX: Final = 20
+"""Messages a session may send for each second it is open, and for each of the sound it was sent; the models
+that tell of each word send five."""
+WORDS_WAITING_MAX: Final = 20_000
+"""Words in messages that wait to be taken from a session; some 20 MB."""
+IDS_MAX: Final = 10_000
+"""Session ids remembered, to know one that comes twice."""
+NO_KEY: Final = "local"
+"""What the local engine is given where it has no key: no secret, and a common word."""
+OWN_CLOSES: Final = (1002, 1007, 1009)
+"""Closes of ours: what came was no WebSocket, no UTF-8, or too large."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +109,16 @@ class _NoTokens:
 
 
 sdk_client._HTTPClient = _NoTokens  # type: ignore[misc,assignment]  # noqa: SLF001
+
+
+class _Json:
+    """In the place of the SDK's json: some frames would end its reading thread."""
+
+    JSONDecodeError = json.JSONDecodeError
+    loads = staticmethod(gate.decoded)
+
+
+sdk_client.json = _Json  # type: ignore[attr-defined,assignment]
 
 
 class Update(UpdateConfiguration):
@@ -144,6 +171,10 @@ class Service:
     """For how long the token opens a session, `monotonic` seconds; 0: it is a key."""
 
 
+_ids: dict[str, float] = {}
+"""The ids that services gave their sessions, and when each of these was opened."""
+
+
 class Session:
     """A session in its own threads; everything it has to say is posted, in order, to `post`.
 
@@ -164,6 +195,8 @@ class Session:
         self.opened_s: float | None = None
         """When the upgrade was answered: from here on it is paid for."""
         self.is_over = False
+        self.failed: Failure | None = None
+        """It is to be left at once, whatever else it has said."""
         self.has_ended = False
         """The service has said so itself."""
         self.service: Service | None = None
@@ -175,6 +208,7 @@ class Session:
         self._client: _Client | None = None
         self._phase: Any = "connecting"
         self._key = ""
+        self._heard = self._words_heard = self._words_taken = 0
         self._lock = threading.Lock()
         self._connecting = threading.Thread(target=self._open, name="connect", daemon=True)
         self._connecting.start()
@@ -200,6 +234,7 @@ class Session:
     def send(self, pcm: bytes) -> None:
         """Hand over one frame. After an end it goes nowhere: the mark decides what is sent again."""
         if client := self._client:
+            client.sent_ms += FRAME_MS
             client.stream(pcm)
 
     def force_endpoint(self) -> None:
@@ -240,10 +275,20 @@ class Session:
         """Count the session as dead: Closed is posted."""
         self._close(Failure(reason, phase=self._phase))
 
+    def fail(self, reason: str, *, is_unreadable: bool = False) -> None:
+        """Count the session as dead at once: `failed` tells, and what it has posted counts for nothing."""
+        failure = Failure(reason, phase=self._phase, is_unreadable=is_unreadable)
+        self.failed = self.failed or failure
+        self._close(failure)
+
+    def taken(self, event: Event) -> None:
+        """Count an event as taken from what was posted; on the thread that takes them."""
+        self._words_taken += _weight(event)
+
     def _open(self) -> None:
         try:
             service = self.service = self._find_service()
-            self._key = service.key
+            self._key = "" if service.key == NO_KEY else service.key
             client = _Client(
                 StreamingClientOptions(
                     api_host=service.url,
@@ -251,7 +296,8 @@ class Session:
                     connect_timeout=CONNECT_TIMEOUT_S,
                     max_connection_retries=0,
                     terminate_timeout=TERMINATE_TIMEOUT_S,
-                )
+                ),
+                self._key,
             )
             for event in StreamingEvents:
                 client.on(event, self._hear)
@@ -278,7 +324,7 @@ class Session:
         else:
             self._post(self, Opened())
 
-    def _hear(self, client: StreamingClient, event: Any) -> None:
+    def _hear(self, client: "_Client", event: Any) -> None:
         """Take an event on the SDK's reading thread: hand it on at once."""
         self.last_heard_s = time.monotonic()
         if self.is_over:
@@ -286,12 +332,19 @@ class Session:
         if self._phase == "connecting" and client._websocket is not None:  # noqa: SLF001
             self._phase = "opening"  # it may speak before connect() returns
         if isinstance(event, Exception):  # the SDK's Error handlers get its exception
-            self._close(Failure(str(event), getattr(event, "code", None), self._phase))
+            self._close(self._failure_of(client, event))
             return
+        if self._is_flooding(client.sent_ms):
+            self.fail("the service floods us with messages")
+            return
+        self._heard += 1
+        self._words_heard += _weight(event)
         if event.type == "Begin":
+            if self._phase == "open":
+                return  # a session begins once
             with self._lock:
                 self._phase = "open"
-            self.session_id = event.id
+            self.session_id = event.id = self._own_id(event.id)
         elif event.type == "Termination":
             if not self._is_terminating:
                 self._close(Failure("ended without having been asked to", 1000, self._phase))
@@ -299,12 +352,35 @@ class Session:
             self.is_over = self.has_ended = True
         self._post(self, event)
 
+    def _failure_of(self, client: "_Client", error: Exception) -> Failure:
+        code = getattr(error, "code", None)
+        if client.has_broken_off:
+            return Failure(
+                f"malformed message from the service: {error}", phase=self._phase, is_unreadable=True
+            )
+        return Failure(str(error), code, self._phase, is_unreadable=client.is_unreadable)
+
+    def _is_flooding(self, sent_ms: int) -> bool:
+        """Whether more comes than anybody speaks, or than can be taken."""
+        seconds = sent_ms / 1000 + self.last_heard_s - self.started_s
+        waiting = self._words_heard - self._words_taken
+        return self._heard > MESSAGES_FREE + MESSAGES_PER_S_MAX * seconds or waiting > WORDS_WAITING_MAX
+
+    def _own_id(self, session_id: str) -> str:
+        """Return an id that no other session has: turns are told apart by it."""
+        if session_id and _ids.setdefault(session_id, self.started_s) == self.started_s:
+            while len(_ids) > IDS_MAX:
+                _ids.pop(next(iter(_ids)))
+            return session_id
+        return f"{session_id or 'session'}-{secrets.token_hex(4)}"
+
     def _close(self, failure: Failure) -> None:
         with self._lock:
             if self.is_over:
                 return
             self.is_over = True
-        self._post(self, Closed(replace(failure, text=harmless(failure.text, self._key))))
+        text = gate.shown(harmless(gate.cleaned(failure.text), self._key))
+        self._post(self, Closed(replace(failure, text=text)))
         self.abandon()
 
     def _terminate(self) -> None:
@@ -330,41 +406,46 @@ def harmless(text: str, key: str = "") -> str:
 
 
 class _Client(StreamingClient):
-    """The SDK's client, its reader surviving frames its models refuse."""
+    """The SDK's client behind the gate: its reader survives whatever the service says."""
 
-    @classmethod
-    def _parse_message(cls, data: Any) -> EventMessage | None:
-        if not isinstance(data, dict):
-            return ErrorEvent(error="malformed message from the service")
+    def __init__(self, options: StreamingClientOptions, key: str) -> None:
+        super().__init__(options)
+        self.sent_ms = 0
+        """The sound it was given to send."""
+        self.is_unreadable = False
+        """The service said what cannot be read, and may have held words."""
+        self._key = key
+
+    @property
+    def has_broken_off(self) -> bool:
+        """Whether the connection was closed by this side, over what came."""
+        protocol = self._websocket and self._websocket.protocol
+        if not protocol or protocol.close_sent is None or protocol.close_rcvd_then_sent:
+            return False
+        return protocol.close_sent.code in OWN_CLOSES
+
+    def _parse_message(self, data: Any) -> EventMessage | None:  # type: ignore[override]
         try:
-            event = super()._parse_message(_completed(data))
-            if isinstance(event, BeginEvent):
-                return Begun.model_validate({**data, "told": data.get("configuration") or {}})
+            said = gate.checked(data, self.sent_ms, self._key)
+            event = super()._parse_message(said) if said else None
+            if said and isinstance(event, BeginEvent):
+                return Begun.model_validate({**said, "told": said["configuration"]})
             return event
-        except (ValidationError, TypeError, AttributeError, ValueError):
-            kind = data.get("type")
-            # Words may be in it: end the session here and have them heard again in the next.
-            if kind in ("Turn", "Begin", "Error", None):
-                return ErrorEvent(error=f"malformed {kind or 'message'} from the service")
-            return WarningEvent(warning_code=0, warning=f"malformed {kind} message ignored")
+        except gate.MalformedMessageError as error:
+            if error.costs_session:
+                # Words may be in it: end the session here and have them heard again in the next.
+                self.is_unreadable = True
+                return ErrorEvent(error=str(error))
+            return WarningEvent(warning_code=0, warning=f"malformed {error.kind} message ignored")
 
 
-def _completed(data: dict[str, Any]) -> dict[str, Any]:
-    """Add what says nothing, may be left out, and the SDK's models insist on: words must not die of it."""
-    match data.get("type"):
-        case "SpeakerRevision":
-            revisions = [{**each, "words": _words(each)} for each in data.get("revisions") or ()]
-            return {**data, "revisions": revisions}
-        case "Turn" if "words" in data:
-            missing = {"turn_is_formatted": False, "end_of_turn_confidence": 0.0}
-            return {**missing, **data, "words": _words(data)}
-        case "Warning":
-            return {"warning_code": 0, **data}
-    return data
-
-
-def _words(said: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"confidence": 0.0, "word_is_final": True, **word} for word in said.get("words") or ()]
+def _weight(event: Event) -> int:
+    """Return how much an event holds, in words."""
+    if isinstance(event, TurnEvent):
+        return 1 + len(event.words)
+    if isinstance(event, SpeakerRevisionEvent):
+        return 1 + sum(len(revision.words) for revision in event.revisions)
+    return 1
 
 
 class Parameters(StreamingParameters):

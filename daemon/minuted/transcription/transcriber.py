@@ -17,6 +17,7 @@ from minuted.transcription import by_hand
 from minuted.transcription.among import Among
 from minuted.transcription.changing import Changing
 from minuted.transcription.channel import Channel, Sound
+from minuted.transcription.containment import containing
 from minuted.transcription.cost import Meter
 from minuted.transcription.meetings import Meetings, Unheard
 from minuted.transcription.order import Order
@@ -33,6 +34,8 @@ ROOM_WAIT_S: Final = 5.0
 """With no room on the disk for a turn, how long until the next try."""
 LEAVE_S_MAX: Final = 2.0
 """How long the sessions may take to end when the process is to be replaced."""
+EVENTS_MAX: Final = 20
+"""Events taken before sound is sent again; a final among them waits for the disk."""
 
 log = structlog.get_logger(__name__)
 
@@ -196,7 +199,7 @@ class Transcriber:
         return sum(channel.minutes.unheard_s for channel in self._channels)
 
     def _wait(self) -> None:
-        has_more = any(channel.intake.has_more for channel in self._channels)
+        has_more = any(channel.intake.has_more for channel in self._channels) or not self._events.empty()
         listened_to = tuple(channel for channel in self._channels if not channel.is_full)
         if listened_to not in self._pollers:
             frames = (channel.frames for channel in listened_to if channel.frames)
@@ -246,6 +249,7 @@ class Transcriber:
             if has_ended_turn:
                 channel.lanes.force_endpoint()
             channel.serve(now_s)
+        self._lose_failed(now_s)
         if self._drain.is_set():
             self._finish(now_s)
         else:
@@ -301,6 +305,7 @@ class Transcriber:
         known = {name: from_ms for name, from_ms in pending.items() if from_ms is not None}
         for commit in self._order.take(now_s, known):
             commit()
+        self._lose_failed(now_s)
 
     def _close(self, channel: Channel) -> None:
         """Let go of a channel that was left behind, once it is heard to its end."""
@@ -331,12 +336,20 @@ class Transcriber:
         self._wakeup.set()
 
     def _take_events(self, now_s: float) -> None:
-        while True:
+        """Take what sessions say: so much that sound goes on being sent, and the rest the next time."""
+        for _ in range(EVENTS_MAX):
             try:
                 session, event = self._events.get_nowait()
             except queue.Empty:
                 return
+            session.taken(event)
             for channel in self._each():
                 for lane in channel.lanes.all:
                     if lane.session is session:
-                        channel.hear(lane, event, now_s)
+                        with containing(channel.minutes, lane):
+                            channel.hear(lane, event, now_s)
+            self._lose_failed(now_s)
+
+    def _lose_failed(self, now_s: float) -> None:
+        for channel in self._each():
+            channel.lose_failed(now_s)

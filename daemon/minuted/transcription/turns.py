@@ -4,7 +4,7 @@ Source of the semantics: every Turn message re-transcribes the whole turn; `end_
 that it is final; words' times count the session's audio (AssemblyAI streaming v3, U3 family).
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -16,13 +16,15 @@ from minuted.messages import Turn, Word
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.marks import Heard
 from minuted.transcription.meetings import Meeting
-from minuted.transcription.seam import words_known
+from minuted.transcription.seam import SAME_MS, words_known
 from minuted.transcription.speakers import Labels, main_speaker
 
 NO_SPEAKER: Final = ("UNKNOWN", "PENDING")
 """What the service calls a speaker it cannot tell, by age of the model."""
 FINALS_MAX: Final = 20_000
 """Finals of a session known, more than three hours have; an older one is not revised."""
+SAME_ORDER_MAX: Final = 4
+"""Finals known that had the same number, the latest."""
 
 
 class FindMeeting(Protocol):
@@ -38,6 +40,20 @@ class Taken:
     turn: Turn
     words: tuple[Heard, ...]
     end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Final:
+    """A turn that was final, as the service told of it."""
+
+    id: str
+    left_out: int
+    """Words of it that were committed before."""
+    count: int
+    begins_ms: int
+    ends_ms: int
+    texts: frozenset[str]
+    """Its words, without case and punctuation."""
 
 
 class Turns:
@@ -66,8 +82,10 @@ class Turns:
         self._find_meeting = find_meeting
         self._tail = tuple(tail)
         self._channel = channel
-        self._finals: OrderedDict[int, int] = OrderedDict()
-        """How many words of each final were left out."""
+        self._finals: OrderedDict[int, deque[_Final]] = OrderedDict()
+        """By the service's number, which ought to be another for each."""
+        self._again = 0
+        """Finals that had the number of an earlier one."""
 
     def take(self, event: TurnEvent) -> Taken | None:
         """Give the turn an event tells of.
@@ -76,18 +94,20 @@ class Turns:
         """
         if not event.transcript.strip():
             return None
-        if event.turn_order in self._finals:
+        heard = [self._heard(word, first=not place) for place, word in enumerate(event.words)]
+        finals = self._finals.get(event.turn_order, ())
+        if is_repeated(heard, event.transcript, finals):
             self.repeated += event.end_of_turn
             return None
-        heard = [self._heard(word, first=not place) for place, word in enumerate(event.words)]
-        known = words_known(heard, self._tail)
+        known = max(words_told(heard, finals), words_known(heard, self._tail))
+        turn_id = self._id(event.turn_order, again=bool(finals))
         if event.end_of_turn:
             self.known += known
-            self._remember(event.turn_order, known)
+            self._remember(event, turn_id, heard, known)
         if known and known == len(heard):
             return None
         text = event.transcript.strip() if not known else " ".join(word.text for word in heard[known:])
-        return self._taken(event, heard[known:], event.words[known:], text)
+        return self._taken(event, turn_id, heard[known:], event.words[known:], text)
 
     def remember(self, tail: Sequence[Heard]) -> None:
         """Begin after other words than at first thought."""
@@ -97,14 +117,16 @@ class Turns:
         start_ms = self._clock.start_ms(word.start)
         return Heard(word.text, start_ms, max(start_ms, self._clock.end_ms(word.end)), first)
 
-    def _taken(self, event: TurnEvent, heard: list[Heard], said: list[SaidWord], text: str) -> Taken:
+    def _taken(
+        self, event: TurnEvent, turn_id: str, heard: list[Heard], said: list[SaidWord], text: str
+    ) -> Taken:
         sent_ms = self._clock.end_ms(self._clock.sent_ms)
         start_ms = heard[0].start_ms if heard else sent_ms
         end_ms = heard[-1].end_ms if heard else sent_ms
         meeting = self._find_meeting(start_ms)
         labels = labels_of(event.speaker_label, event.words, len(event.words) - len(said))
         turn = Turn(
-            id=self._id(event.turn_order),
+            id=turn_id,
             room=self._room,
             meeting_id=meeting.id,
             meeting_started_at_ms=meeting.started_at_ms,
@@ -132,20 +154,55 @@ class Turns:
         )
         return Taken(turn, tuple(heard), end_ms)
 
-    def _id(self, order: int) -> str:
-        return f"{self._session_id}:{order}"
+    def _id(self, order: int, *, again: bool = False) -> str:
+        turn_id = f"{self._session_id}:{order}"
+        return f"{turn_id}-{self._again + 1}" if again else turn_id
 
-    def _remember(self, order: int, left_out: int) -> None:
-        self._finals[order] = left_out
+    def _remember(self, event: TurnEvent, turn_id: str, heard: list[Heard], left_out: int) -> None:
+        finals = self._finals.setdefault(event.turn_order, deque(maxlen=SAME_ORDER_MAX))
+        self._again += bool(finals)
+        begins_ms, ends_ms = (heard[0].start_ms, heard[-1].end_ms) if heard else (0, 0)
+        texts = frozenset(map(_plain, event.transcript.split()))
+        finals.append(_Final(turn_id, left_out, len(heard), begins_ms, ends_ms, texts))
         if len(self._finals) > FINALS_MAX:
             self._finals.popitem(last=False)
 
     def relabelled(self, item: SpeakerRevisionItem) -> tuple[str, Labels] | None:
         """Give the id of a turn and the service's new labels; None for one that was not final here."""
-        left_out = self._finals.get(item.turn_order)
-        if left_out is None:
+        finals = self._finals.get(item.turn_order)
+        if not finals:
             return None
-        return self._id(item.turn_order), labels_of(item.speaker_label, item.words, left_out)
+        like = [final for final in finals if final.count == len(item.words)] or finals
+        return like[-1].id, labels_of(item.speaker_label, item.words, like[-1].left_out)
+
+
+def is_repeated(heard: Sequence[Heard], text: str, finals: Sequence[_Final]) -> bool:
+    """Return whether a turn was final before, under the same number.
+
+    A second final for a turn lies where the first one did, however it is written; a turn that only has the
+    number of another lies elsewhere. Without times, one word in common makes it the same.
+    """
+    if heard and any(final.count for final in finals):
+        return words_told(heard, finals) == len(heard)
+    texts = frozenset(map(_plain, text.split()))
+    return any(final.texts & texts for final in finals)
+
+
+def words_told(heard: Sequence[Heard], finals: Sequence[_Final]) -> int:
+    """Return how many of a turn's first words lie in finals that had its number."""
+    told = 0
+    while told < len(heard) and any(_lies_in(heard[told], final) for final in finals):
+        told += 1
+    return told
+
+
+def _lies_in(word: Heard, final: _Final) -> bool:
+    begins, ends = final.begins_ms - SAME_MS <= word.start_ms, word.end_ms <= final.ends_ms + SAME_MS
+    return final.count > 0 and begins and ends
+
+
+def _plain(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 def labels_of(label: str | None, words: Sequence[SaidWord], left_out: int = 0) -> Labels:

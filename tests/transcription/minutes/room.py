@@ -37,9 +37,14 @@ class Wire:
     """What is used of a session here; the real ones are in test_session.py."""
 
     queued_ms = 0
+    failed: str | None = None
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
+
+    def fail(self, reason: str, *, is_unreadable: bool) -> None:
+        assert is_unreadable
+        self.failed = reason
 
     def send(self, _pcm: bytes) -> None:
         """Nobody listens."""
