@@ -98,10 +98,20 @@ def test_at_the_end_of_the_sound_a_range_is_tried_a_few_times_and_then_given_up(
     assert waits_s == [LAST_RETRY_S, 4 * LAST_RETRY_S, 0]
 
 
-def test_sound_that_is_only_loud_is_passed_without_a_gap() -> None:
+def test_a_loud_moment_is_heard_once_more_at_once_and_passed_without_a_gap() -> None:
+    doubts = Doubts()
+    assert doubts.ended(7, Evidence.BRIEF, NOW_S) is Verdict.AGAIN
+    assert not doubts.waits(7, NOW_S)
+    assert doubts.ended(7, Evidence.BRIEF, NOW_S) is Verdict.PASSED
+
+
+def test_sound_that_is_loud_like_speech_waits_until_words_come_again() -> None:
+    """Where no detector listens it is all there is to go by."""
     doubts = Doubts()
     assert doubts.ended(7, Evidence.LOUD, NOW_S) is Verdict.AGAIN
-    assert doubts.ended(7, Evidence.LOUD, NOW_S) is Verdict.PASSED
+    assert doubts.waits(7, NOW_S)
+    doubts.progressed()
+    assert doubts.ended(7, Evidence.LOUD, NOW_S) is Verdict.GIVEN_UP
 
 
 def test_a_range_that_told_words_and_leaves_others_in_doubt_is_heard_once_more() -> None:

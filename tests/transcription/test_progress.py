@@ -244,5 +244,14 @@ def test_a_word_after_the_last_turn_of_a_session_is_a_doubt(loud: int, is_doubt:
     progress.ended(0, (18, 62))
     for number in range(100, 100 + loud):
         progress.sent(number, is_loud=True)
-    assert progress.open_doubt() == (Doubt(100, Evidence.LOUD) if is_doubt else None)
+    assert progress.open_doubt() == (Doubt(100, Evidence.BRIEF) if is_doubt else None)
     assert progress.open_doubt(by_loudness=False) is None
+
+
+def test_where_a_detector_has_looked_loudness_is_no_doubt_at_the_end() -> None:
+    progress = sounded("####.")
+    assert progress.open_doubt() == Doubt(0, Evidence.LOUD)
+    assert progress.open_doubt(by_loudness=False) is None
+    for number in range(20):
+        progress.detected(number)
+    assert progress.open_doubt(by_loudness=False) == Doubt(0, Evidence.SPEECH)

@@ -26,7 +26,7 @@ LEAVES_MAX: Final = 1
 SILENT_LEAVES_MAX: Final = 2
 """… and because they send no message of any kind."""
 LIKE_SPEECH: Final = Evidence.SPEECH | Evidence.ANNOUNCED | Evidence.MISSING
-"""Sound with this evidence is not passed over without a gap."""
+"""Sound with this evidence is not passed over without a gap, be it that a detector finds no speech in it."""
 
 
 class Verdict(Enum):
@@ -100,7 +100,7 @@ class Doubts:
         `is_last`: no more sound will come, so nothing else will show it either.
         """
         known = self._open.get(range_id)
-        if known is None or known.progress != self._progress or not known.evidence & LIKE_SPEECH:
+        if known is None or known.progress != self._progress or known.evidence is Evidence.BRIEF:
             return False
         return now_s < known.ended_s + (LAST_RETRY_S * 4 ** (known.heard - 1) if is_last else RETRY_S)
 
@@ -113,12 +113,13 @@ class Doubts:
             return Verdict.PASSED
         heard = 1 if known is None or known.has_words else known.heard + 1
         works = known is not None and known.progress != self._progress
-        if heard == 1 or (heard < HEARD_MAX and not works and evidence & LIKE_SPEECH):
+        may_be_speech = (evidence | (known.evidence if known else evidence)) & ~Evidence.BRIEF
+        if heard == 1 or (heard < HEARD_MAX and not works and may_be_speech):
             self._open[range_id] = _Open(evidence, self._progress, now_s, heard)
             return Verdict.AGAIN
         assert known is not None
         self._refute(known.evidence, now_s)
-        return Verdict.GIVEN_UP if (evidence | known.evidence) & LIKE_SPEECH else Verdict.PASSED
+        return Verdict.GIVEN_UP if may_be_speech else Verdict.PASSED
 
     def _refute(self, evidence: Evidence, now_s: float) -> None:
         self._trust_until_s = now_s + TRUST_S

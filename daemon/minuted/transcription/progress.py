@@ -59,7 +59,8 @@ HOLD_FRAMES: Final = 600_000 // FRAME_MS
 class Evidence(Flag):
     """Why sound is suspect."""
 
-    LOUD = auto()
+    BRIEF = auto()  # a loud moment at the end of a session
+    LOUD = auto()  # as dense as speech
     SPEECH = auto()
     ANNOUNCED = auto()
     MISSING = auto()
@@ -185,13 +186,14 @@ class Progress:
     def open_doubt(self, *, by_loudness: bool = True) -> Doubt | None:
         """Return the doubt about all that is suspect now, as when the session ends in order.
 
-        `by_loudness`: no detector has looked at the last of the sound, so a loud moment may be a word.
+        `by_loudness`: no detector has looked at the last of the sound, so what is loud may be speech.
         """
         doubt = self._doubt_before(self._sent + 1 + EARLY_FRAMES, is_missing=bool(self._shown))
-        if doubt or not by_loudness:
-            return doubt
-        start = _first_cluster(self._loud, LAST_FRAMES, LAST_SPAN)
-        return None if start is None else Doubt(start, Evidence.LOUD)
+        if doubt and not by_loudness:
+            evidence = doubt.evidence & ~Evidence.LOUD
+            return replace(doubt, evidence=evidence) if evidence else None
+        start = _first_cluster(self._loud, LAST_FRAMES, LAST_SPAN) if by_loudness else None
+        return doubt if doubt or start is None else Doubt(start, Evidence.BRIEF)
 
     def expire(self, hold_frames: int = HOLD_FRAMES) -> Doubt | None:
         """Forget what has been suspect for too long; return the doubt where it was like speech.
