@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from minuted.capture import notes
+from minuted.runtime import notes
 from minuted.control import Handler
 
 NOTE: Final = "paused.json"

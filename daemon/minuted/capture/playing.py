@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from minuted.capture import notes
+from minuted.runtime import notes
 from minuted.journal.audio_reader import AudioReader
 from minuted.journal.folder import Folder
 from minuted.messages import FRAME_MS
