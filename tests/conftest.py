@@ -22,6 +22,7 @@ GRACE_S = 3.0
 """What a killed child's own children may take to follow it."""
 
 BEGIN_WITH = (
+    "clocks/test_daemon.py",
     "kills/test_kill_points.py",
     "transcription/test_lanes.py",
     "kills/test_reload.py",

@@ -21,7 +21,7 @@ from waiting import until
 DAY_S = 86_400
 SLACK_MS = 3000
 """What a busy machine takes between the moment that is measured here and what it stands for there."""
-PAUSE_S = 6
+PAUSE_S = 15
 
 
 class Room:
@@ -152,7 +152,7 @@ def test_a_clock_that_is_set_makes_no_gap_and_divides_no_meeting(
 
 @pytest.mark.parametrize(
     ("by_s", "restarts"),
-    [(2700, False), (2700, True), (-2700, True), (-120 * DAY_S, False), (5000 * DAY_S, True)],
+    [(2700, False), (-2700, True), (-120 * DAY_S, False), (5000 * DAY_S, True)],
 )
 def test_a_pause_lasts_its_time_whatever_the_clock_says(
     make_room: Callable[[str], Room], by_s: int, restarts: bool
