@@ -106,7 +106,7 @@ class Webhook(Sink):
         message = json.loads(self.prepared or self.prepare(record))
         message_id = message["id"]
         try:
-            status, retry_after = self._send(message_id, message["body"].encode())
+            status, headers = self._send(message_id, message["body"].encode())
         except httpx.HTTPError as error:
             # Not the error's own text: it may hold the address.
             raise Retry(f"{origin_of(self.url)}: {reason_of(error)}") from None
@@ -116,13 +116,15 @@ class Webhook(Sink):
             return
         if verdict == "refused":
             self._refuse(message_id, status)
-        after_s = retry_after_s(retry_after, time.time())
+        # The date is one of their clock, and so is now.
+        now_s = date_s(headers.get("date", "")) or time.time()
+        after_s = retry_after_s(headers.get("retry-after", ""), now_s)
         if status == httpx.codes.GONE:
             after_s = after_s or GONE_WAIT_S
         note = "; redirects are not followed" if 300 <= status < 400 else ""
         raise Retry(f"{origin_of(self.url)}: HTTP {status}{note}", after_s)
 
-    def _send(self, message_id: str, body: bytes) -> tuple[int, str]:
+    def _send(self, message_id: str, body: bytes) -> tuple[int, httpx.Headers]:
         headers = {"webhook-id": message_id, "webhook-timestamp": str(int(time.time()))}
         if self._keys:
             headers["webhook-signature"] = sign(self._keys, message_id, headers["webhook-timestamp"], body)
@@ -135,7 +137,7 @@ class Webhook(Sink):
                     read_bytes += len(chunk)
                     if read_bytes > ANSWER_BYTES_MAX or time.monotonic() > give_up_s:
                         break
-            return answer.status_code, answer.headers.get("retry-after", "")
+            return answer.status_code, answer.headers
 
     def _refuse(self, message_id: str, status: int) -> None:
         """Put the message aside when it was refused often enough and the receiver took others."""
@@ -250,8 +252,13 @@ def retry_after_s(value: str, now_s: float) -> float | None:
     value = value.strip()
     if re.fullmatch(r"[0-9]{1,9}", value):
         return float(value)
+    at_s = date_s(value)
+    return None if at_s is None else max(0.0, at_s - now_s)
+
+
+def date_s(value: str) -> float | None:
+    """Return an HTTP date in epoch seconds; None for what is none."""
     try:
-        at_s = email.utils.parsedate_to_datetime(value).timestamp()
+        return email.utils.parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
-    return max(0.0, at_s - now_s)

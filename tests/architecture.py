@@ -63,10 +63,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
     "sink": ("messages",),
-    "meeting_files": ("messages", "runtime.disk", "sink"),
+    "meeting_files": ("messages", "runtime.disk", "runtime.durations", "sink"),
     "control": ("bus", "config", "messages", "runtime"),
     "runtime": (),
-    "journal": ("messages",),
+    "journal": ("messages", "runtime"),
     "capture": GROUND,
     "tokens": ("addresses", "config", "options", "runtime"),
     "transcription": (
@@ -76,8 +76,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "delivery": (*GROUND, "keys", "sink"),
     # It holds a client to the same parameters that the configuration does.
     "engine": (*GROUND, "session_settings"),
-    "status": ("config", "control", "messages"),
-    "summary": ("status",),
+    "status": ("config", "control", "messages", "runtime"),
+    "summary": ("runtime.durations",),
     "metrics": ("config", "runtime", "status"),
     "supervision": ("bus", "config", "control", "messages", "runtime", "status", "summary"),
     "usage": (),
@@ -93,6 +93,33 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 }
 MAIN_ALSO = ("cli",)
 """A stage's __main__.py hands over to the one command line."""
+
+MOMENTS: Mapping[str, str] = {
+    # Who asks the wall clock, and for which moment: no length is measured by it, for it is set at any time.
+    "capture/__main__.py": "when a recording begins, for its meeting",
+    "capture/microphone.py": "when each frame was heard; the numbers are by the boot clock",
+    "capture/pause.py": "when a pause ends, for people and for the next boot",
+    "capture/recording.py": "when a recording begins, for its meeting",
+    "commands/recordings.py": "when a recording was begun, for the records of its meeting",
+    "engine/server.py": "the day whose worst lag is shown",
+    "engine/session.py": "expires_at, as the protocol has it",
+    "journal/cursor.py": "when a dead letter was put aside, for people",
+    "journal/folder.py": "compared with files' times, which are its too; wrong, a folder is listed again",
+    "journal/sound_clock.py": "how long the machine was off, which no other clock tells",
+    "journal/turns.py": "of a journal that is given no other clock",
+    "runtime/clock.py": "its home",
+    "sinks/webhook.py": "the message's timestamp; Retry-After where the receiver tells no time of its own",
+    "status.py": "of stages of an older version that tell no length",
+    "supervision/child.py": "since when a process is as it is, beside the length by the boot clock",
+    "supervision/telling.py": "since when something is so, for people",
+    "tokens/minting.py": "Retry-After where the server tells no time of its own",
+    "transcription/cost.py": "what a day is called; its length is by a clock that nobody sets",
+    "transcription/lanes.py": "the service's expires_at",
+    "transcription/minutes.py": "when a session event came",
+    "transcription/transcriber.py": "when a session event came, when a meeting was begun by hand",
+    "transcription/vigil.py": "since when nobody speaks, and what a day is called",
+    "usage/records.py": "today, where a person gives a time without a day",
+}
 
 UNTESTED: Mapping[str, str] = {
     # Modules without a test_X.py of their own, and why.
@@ -210,6 +237,35 @@ def nosy_sinks(root: Path) -> list[str]:
     ]
 
 
+def wall_clocks(root: Path) -> list[str]:
+    """Lengths are measured by clocks that cannot be set; who asks the wall clock has a moment to name."""
+    return [
+        f"{path} asks the wall clock: say in MOMENTS for which moment"
+        for path, module in modules(root).items()
+        if path not in MOMENTS and any(map(_asks_the_wall_clock, ast.walk(module)))
+    ]
+
+
+def _asks_the_wall_clock(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        names = {each.name for each in node.names}
+        wanted = {"time": {"time", "time_ns"}, "clock": {"wall_ms"}}.get(
+            (node.module or "").split(".")[-1], set()
+        )
+        return bool(names & wanted)
+    if isinstance(node, ast.Attribute) and node.attr == "wall_ms":
+        return True
+    if not isinstance(node, ast.Call):
+        return False
+    called, given = ast.unparse(node.func), len(node.args)
+    return (
+        called in ("time.time", "time.time_ns")
+        or (called in ("time.localtime", "time.gmtime", "time.ctime", "time.asctime") and not given)
+        or (called == "time.strftime" and given == 1)
+        or bool(re.fullmatch(r"(datetime\.)?(datetime|date)\.(now|utcnow|today)", called))
+    )
+
+
 def untested(root: Path) -> list[str]:
     """A module's tests are a file of its name, or a folder where they are many."""
     broken = []
@@ -299,6 +355,7 @@ RULES = [
     wrong_ways,
     processes_that_meet,
     nosy_sinks,
+    wall_clocks,
     untested,
     stale_exceptions,
     undeclared,

@@ -23,6 +23,7 @@ GRACE_S = 3.0
 
 BEGIN_WITH = (
     "transcription/test_withheld_turns.py",
+    "clocks/test_daemon.py",
     "kills/test_kill_points.py",
     "transcription/test_lanes.py",
     "kills/test_reload.py",

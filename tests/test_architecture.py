@@ -15,6 +15,7 @@ from architecture import (
     stale_exceptions,
     undeclared,
     untested,
+    wall_clocks,
     wrong_ways,
 )
 from conftest import BEGIN_WITH
@@ -139,6 +140,16 @@ BREACHES = [
         "tests/transcription/test_main.py",
         "",
         "transcription/__main__.py has its test now",
+    ),
+    *(
+        (wall_clocks, "daemon/minuted/bus.py", text, "bus.py asks the wall clock")
+        for text in (
+            "import time\nnow_s = time.time()",
+            "from time import time_ns",
+            "import time\ntoday = time.strftime('%Y')",
+            "import datetime\nnow = datetime.datetime.now()",
+            "from minuted.runtime.clock import wall_ms",
+        )
     ),
     (undeclared, "sinks/webhook.py", "import rich", "rich is imported and not declared"),
     (undeclared, "tests/test_bus.py", "import hypothesis", "hypothesis is imported and not declared"),

@@ -156,6 +156,7 @@ def test_every_variable_of_the_environment_is_in_the_readme() -> None:
         "MINUTED_RUN",
         "MINUTED_ACCEPTED",
         "MINUTED_CRASH_AT",
+        "MINUTED_BOOT_ID",
     }
     found = {
         name

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from .messages import Gap, Turn
 from .runtime.disk import sync_folder
+from .runtime.durations import brief
 from .sink import Reject, Sink
 
 NAME_BYTES_MAX: Final = 100
@@ -100,9 +101,8 @@ class MeetingFiles(Sink):
     def note_of(gap: Gap) -> str:
         """Say that there are no words here, why, and for how long."""
         seconds = max(0, gap.end_ms - gap.start_ms) / 1000
-        length = f"{seconds:.1f} s" if seconds < 60 else f"{round(seconds / 60, 1):g} min"
         where = f"{gap.channel}: " if gap.channel else ""
-        return f"[{where}{_WHY.get(gap.reason, 'no audio')} {length}]"
+        return f"[{where}{_WHY.get(gap.reason, 'no audio')} {brief(seconds)}]"
 
     @staticmethod
     def speaker_of(turn: Turn) -> str:

@@ -1,13 +1,14 @@
 """What every process tells of itself, as one map for programs and one table for people."""
 
 import os
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from .config import Settings
 from .control import status_of
+from .runtime.clock import wall_ms
+from .runtime.durations import brief, duration
 
 ASKED_AT_ONCE_MAX: Final = 16
 _DETAILS: Final = (
@@ -17,8 +18,8 @@ _DETAILS: Final = (
     ("spent", "{}"),
     ("billed", "{} sessions at once, each billed"),
     ("meeting_title", "meeting “{}”"),
-    ("backlog_s", "{:.1f} s behind"),
-    ("behind_s", "{:.1f} s to catch up with"),
+    ("backlog_s", "{} behind"),
+    ("behind_s", "{} to catch up with"),
     ("saved_today_s", "session closed for {} today"),
     ("last_seq", "last turn {}"),
     ("seq", "at turn {}"),
@@ -29,6 +30,7 @@ _DETAILS: Final = (
     ("reconnects", "{} reconnects"),
     ("url", "{}"),
     ("without", "without {}"),
+    ("kept_because", "{}"),
     ("warning", "warning: {}"),
 )
 """What the table shows of a stage's own status, where it is there and not 0 or empty."""
@@ -91,6 +93,7 @@ def table(status: Mapping[str, Any], now_ms: int) -> str:
     for stage, values in status["stages"].items():
         since_ms = values.get("since_ms")
         seconds = (now_ms - since_ms) / 1000 if since_ms is not None else values.get("uptime_s", 0)
+        seconds = values.get("for_s", seconds)  # an older supervisor has none
         restarts = values.get("restarts")
         rows.append(
             (
@@ -119,24 +122,16 @@ def details(values: Mapping[str, Any]) -> str:
     """Say what is worth knowing of a stage in one line."""
     # A sink has a place of its own in the journal; where that ends, transcription tells.
     hidden = "last_seq" if "seq" in values else ""
-    spoken = {**values, "saved_today_s": duration(values.get("saved_today_s") or 0)}
+    spoken = {
+        **values,
+        "saved_today_s": duration(values.get("saved_today_s") or 0),
+        **{key: brief(values.get(key) or 0) for key in ("backlog_s", "behind_s")},
+    }
     shown = [form.format(spoken[key]) for key, form in _DETAILS if values.get(key) and key != hidden]
     trouble = values.get("last_error") or values.get("reason") or ""
     if not trouble and values.get("state") in _UNWELL:
         trouble = values.get("status") or ""
     return ", ".join([*shown, trouble] if trouble else shown)
-
-
-def duration(seconds: float) -> str:
-    """Shorten a time to its two largest units."""
-    minutes, second = divmod(max(0, int(seconds)), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days} d {hour} h"
-    if hours:
-        return f"{hours} h {minute} min"
-    return f"{minute} min {second} s" if minutes else f"{second} s"
 
 
 def absence(settings: Settings) -> str:
@@ -151,7 +146,7 @@ def absence(settings: Settings) -> str:
 
 
 def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return wall_ms()
 
 
 def has_socket(settings: Settings, stage: str) -> bool:

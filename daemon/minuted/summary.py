@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from .status import duration
+from .runtime.durations import rough
 
 Stages = Mapping[str, Mapping[str, Any]]
 
@@ -189,14 +189,6 @@ def _sinks(stages: Stages) -> list[str]:
 
 def _count(sinks: list[str]) -> str:
     return f"{len(sinks) or 'no'} {'sink' if len(sinks) == 1 else 'sinks'}"
-
-
-def rough(seconds: float) -> str:
-    """Shorten a time to what a glance takes in: it changes seldom."""
-    if seconds < 60:
-        return f"{max(1, int(seconds) // 10 * 10 or int(seconds))} s"
-    minutes = int(seconds) // 60
-    return f"{minutes} min" if minutes < 60 else duration(minutes * 60)
 
 
 def _clock(epoch_ms: float) -> str:

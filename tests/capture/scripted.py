@@ -9,7 +9,8 @@ from minuted.capture.backlog import Backlog
 from minuted.capture.outlets import Outlet
 from minuted.capture.pause import Pause
 from minuted.capture.sender import Sender
-from minuted.messages import FRAME_BYTES, AudioFrame
+from minuted.messages import FRAME_BYTES, FRAME_MS, AudioFrame
+from minuted.runtime.clock import wall_ms
 
 WAIT_S = 20.0
 FIRST = 1000
@@ -73,7 +74,16 @@ class Run:
     ) -> None:
         self.stop = threading.Event()
         self.backlog = backlog
-        self.sender = Sender(source, backlog, outlet(self.stop), self.stop, stop_timeout_s, pause or Pause())
+        pause = pause or Pause()
+        self.sender = Sender(
+            source,
+            backlog,
+            outlet(self.stop),
+            self.stop,
+            stop_timeout_s,
+            pause,
+            lambda: wall_ms() // FRAME_MS,
+        )
         self.error: Exception | None = None
         self.exit_status: int | None = None
         self._thread = threading.Thread(target=self._run)

@@ -10,7 +10,7 @@ STARTED_AT_MS = 1_700_000_000_123
 
 
 def frames_of(*blocks: bytes) -> list[AudioFrame]:
-    framer = Framer(STARTED_AT_MS, source="x.wav", paced=False)
+    framer = Framer(STARTED_AT_MS, STARTED_AT_MS // 50, source="x.wav", paced=False)
     frames = [frame for block in blocks for frame in framer.cut(block)]
     return [*frames, *framer.finish()]
 
@@ -39,12 +39,11 @@ def test_numbers_count_50_ms_steps_from_the_wall_clock_and_times_follow_the_samp
     assert [frame.captured_at_ms - STARTED_AT_MS for frame in frames] == [0, 50, 100]
 
 
-def test_numbers_go_on_where_earlier_ones_ended_ahead_of_the_clock():
-    """The journal takes no number twice; the time stays the clock's."""
-    framer = Framer(STARTED_AT_MS, least_number=STARTED_AT_MS // 50 + 7)
+def test_numbers_are_not_the_time():
+    """The journal takes no number twice, a clock that is set makes no hole; the time is the clock's."""
+    framer = Framer(STARTED_AT_MS, 7)
     (frame,) = framer.cut(bytes(FRAME_BYTES))
-    assert (frame.number, frame.captured_at_ms) == (STARTED_AT_MS // 50 + 7, STARTED_AT_MS)
-    assert Framer(STARTED_AT_MS, least_number=5).next_number == STARTED_AT_MS // 50
+    assert (frame.number, frame.captured_at_ms, framer.next_number) == (7, STARTED_AT_MS, 8)
 
 
 def test_frames_say_where_they_come_from():
@@ -58,7 +57,7 @@ def test_no_sound_makes_no_frame():
 
 
 def test_the_next_number_is_known_before_its_frame():
-    framer = Framer(STARTED_AT_MS)
+    framer = Framer(STARTED_AT_MS, STARTED_AT_MS // 50)
     framer.cut(bytes(2 * FRAME_BYTES))
     assert framer.next_number == STARTED_AT_MS // 50 + 2
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from minuted.capture.playing import NOTE, begin
+from minuted.capture.playing import NOTE, begin, started_at_ms
 from minuted.capture.recording import Recording
 from minuted.config import Settings
 from minuted.journal.audio_reader import AudioReader
@@ -19,19 +19,21 @@ from minuted.journal.folder import Folder
 from minuted.messages import FRAME_BYTES, AudioEnd, AudioFrame, AudioGap
 
 NOW_MS = 1_700_000_000_123
+NOW = (NOW_MS, NOW_MS // 50)
+"""The time, and the number of a frame that is heard now."""
 RUN = {"MINUTED_RUN": "first"}
 
 
 def test_a_playing_begins_at_the_clock_or_behind_what_is_there(tmp_path: Path):
-    new = begin(tmp_path, "r", "a.wav", 0, NOW_MS)
+    new = begin(tmp_path, "r", "a.wav", 0, NOW)
     assert (new.first_number, new.from_number, new.started_at_ms) == (NOW_MS // 50, NOW_MS // 50, NOW_MS)
-    assert begin(tmp_path, "s", "a.wav", NOW_MS, NOW_MS).first_number == NOW_MS
+    assert begin(tmp_path, "s", "a.wav", NOW_MS, NOW).first_number == NOW_MS
 
 
 def test_the_same_run_goes_on_where_the_journal_ends(tmp_path: Path):
-    new = begin(tmp_path, "r", "a.wav", 7, NOW_MS)
-    assert begin(tmp_path, "r", "a.wav", 7, NOW_MS + 9999) == new
-    resumed = begin(tmp_path, "r", "a.wav", new.first_number + 30, NOW_MS + 9999)
+    new = begin(tmp_path, "r", "a.wav", 7, NOW)
+    assert begin(tmp_path, "r", "a.wav", 7, (NOW_MS + 9999, NOW_MS // 50 + 200)) == new
+    resumed = begin(tmp_path, "r", "a.wav", new.first_number + 30, (NOW_MS + 9999, (NOW_MS + 9999) // 50))
     assert resumed == replace(new, from_number=new.first_number + 30)
     assert resumed.goes_on
     assert not new.goes_on
@@ -40,17 +42,20 @@ def test_the_same_run_goes_on_where_the_journal_ends(tmp_path: Path):
 @pytest.mark.parametrize(("run", "recording"), [("s", "a.wav"), ("r", "b.wav"), ("", "a.wav")])
 def test_another_run_or_recording_or_none_begins_anew(tmp_path: Path, run: str, recording: str):
     """Started by hand, nobody says that it is the same playing."""
-    first = begin(tmp_path, "r", "a.wav", 0, NOW_MS)
+    first = begin(tmp_path, "r", "a.wav", 0, NOW)
     there = first.first_number + 30
-    again = begin(tmp_path, run, recording, there, NOW_MS + 100)
+    again = begin(tmp_path, run, recording, there, (NOW_MS + 100, NOW_MS // 50 + 2))
     assert (again.first_number, again.from_number, again.started_at_ms) == (there, there, NOW_MS + 100)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"run": "r"}', b"\xff"])
 def test_a_note_that_is_none_is_no_hindrance(tmp_path: Path, content: bytes):
+    assert started_at_ms(tmp_path) is None
     (tmp_path / NOTE).write_bytes(content)
-    assert not begin(tmp_path, "r", "a.wav", 5, NOW_MS).goes_on
-    assert begin(tmp_path, "r", "a.wav", NOW_MS, NOW_MS).goes_on
+    assert started_at_ms(tmp_path) is None
+    assert not begin(tmp_path, "r", "a.wav", 5, NOW).goes_on
+    assert begin(tmp_path, "r", "a.wav", NOW_MS, NOW).goes_on
+    assert started_at_ms(tmp_path) == NOW_MS
 
 
 def test_recordings_that_are_played_together_begin_as_one(tmp_path: Path):
@@ -60,8 +65,10 @@ def test_recordings_that_are_played_together_begin_as_one(tmp_path: Path):
         writer.append(AudioEnd(next_number=last, reason="drained"))
         writer.append(AudioGap(from_number=last, to_number=last + 1, reason="x"))
         writer.close()
-    table = begin(tmp_path, "r", "a\nb", NOW_MS + 1, NOW_MS, [tmp_path / "audio-far"])
-    far = begin(tmp_path, "r", "a\nb", NOW_MS + 6, NOW_MS + 800, [tmp_path / "audio-table"])
+    table = begin(tmp_path, "r", "a\nb", NOW_MS + 1, NOW, [tmp_path / "audio-far"])
+    far = begin(
+        tmp_path, "r", "a\nb", NOW_MS + 6, (NOW_MS + 800, NOW_MS // 50 + 16), [tmp_path / "audio-table"]
+    )
     assert table == far
     assert table.first_number == NOW_MS + 6
 

@@ -15,6 +15,7 @@ from websockets.sync.client import connect as connect_socket
 
 from engine.conftest import messages_of, silence
 from minuted.engine import server as server_module
+from minuted.runtime import clock
 from simulator.client import Client
 
 KEY = "the-key"
@@ -129,15 +130,9 @@ def page_time(answer: httpx.Response) -> float:
 def test_an_expired_token_says_so(serve, monkeypatch) -> None:
     server = serve(KEY)
     token = page(server.url, "/v3/token?expires_in_seconds=1", KEY).json()["token"]
-    now_s = server_module.time.time()
-    monkeypatch.setattr(server_module, "time", FrozenTime(now_s + 2))
+    now_ms = clock.boot_ms()
+    monkeypatch.setattr(clock, "boot_ms", lambda: now_ms + 2000)
     assert outcome(server.url, key=token) == (1008, "Unauthorized Connection: Signature has expired")
-
-
-class FrozenTime:
-    def __init__(self, now_s: float) -> None:
-        self.time = lambda: now_s
-        self.strftime = lambda _: "2026-11-22"
 
 
 @OLD_CONNECT

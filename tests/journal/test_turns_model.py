@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,11 +84,14 @@ class Turns(RuleBasedStateMachine):
     def prune(self, age_ms: int, back: int, cut: int | None) -> None:
         before_ms, keep_from_seq = self.now_ms - age_ms, self.model.last_seq - back
         kept, gone = dict(self.model.records), 0
-        for seq, (_, at_ms) in self.model.records.items():
-            if gone == PRUNED_MAX or at_ms >= before_ms or seq >= min(keep_from_seq, self.model.last_seq):
+        for place, (seq, (_, at_ms)) in enumerate(self.model.records.items(), 1):
+            is_young = before_ms <= at_ms <= self.now_ms
+            if is_young or seq >= min(keep_from_seq, self.model.last_seq):
                 break
+            if at_ms < before_ms:  # and what is dated in the future is older still
+                gone = min(place, PRUNED_MAX)
+        for seq in list(kept)[:gone]:
             del kept[seq]
-            gone += 1
         self.faults["pruned"] += gone
 
         def act() -> None:
@@ -172,7 +174,7 @@ class Turns(RuleBasedStateMachine):
 
     def open(self, folder: Path) -> None:
         self.path = folder
-        self.journal = self.journal_class(folder / "turns.db")
+        self.journal = self.journal_class(folder / "turns.db", lambda: self.now_ms)
 
     def files(self) -> dict[str, bytes]:
         return {name: (self.path / name).read_bytes() for name in FILES if (self.path / name).exists()}
@@ -187,14 +189,11 @@ class Turns(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        turns_clock.time_ns = lambda: self.now_ms * 1_000_000
+        self.model = Model()
 
     def teardown(self) -> None:
         self.journal.close()
         shutil.rmtree(self.folders)
-
-
-turns_clock = SimpleNamespace(time_ns=lambda: 0)
 
 
 def seen(journal: TurnJournal, model: Model) -> Model:
@@ -223,7 +222,6 @@ def mixed(before: bytes, after: bytes, pick: Random) -> bytes:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "time", turns_clock)
     for name, value in (("PAGE_MAX", PAGE_MAX), ("PRUNED_MAX", PRUNED_MAX), ("WAL_PAGES", WAL_PAGES)):
         monkeypatch.setattr(turns, name, value)
 

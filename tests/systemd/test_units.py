@@ -28,7 +28,7 @@ OWN_REASONS = {
     # What a stage may not need that the whole service does, or the other way round.
     *("Description", "After", "Conflicts", "ExecStart", "ExecReload", "TimeoutStartSec", "KillMode"),
     *("OOMPolicy", "SyslogIdentifier", "RuntimeDirectoryPreserve", "SupplementaryGroups", "LoadCredential"),
-    *("DeviceAllow", "RestrictAddressFamilies", "IPAddressAllow", "WantedBy"),
+    *("DeviceAllow", "Environment", "RestrictAddressFamilies", "IPAddressAllow", "WantedBy"),
 }
 OF_ANOTHER_USER = {
     # Whose folders are not its own.

@@ -14,7 +14,7 @@ from minuted.messages import Session as SessionEvent
 from minuted.status import details
 from minuted.summary import summary
 from minuted.transcription import cost
-from minuted.transcription.cost import DAYS_MAX, Ledger, Meter, SpentError
+from minuted.transcription.cost import DAYS_MAX, Day, Ledger, Meter, SpentError, day_at
 from simulator import Fault, Service
 from simulator.coded import compose
 from simulator.proxy import Proxy
@@ -44,15 +44,24 @@ def make_meter(make_settings: Callable[..., Settings], monkeypatch: pytest.Monke
         if journals:
             journals.pop().close()
         journals.append(TurnJournal(settings.state_dir / "turns.db"))
-        return Meter(settings, journals[-1])
+        return Meter(settings, journals[-1], lambda: STEADY_MS[0])
 
+    monkeypatch.setattr(cost, "since_midnight_ms", lambda: 10 * HOUR_MS)
+    STEADY_MS[0] = 5000 * HOUR_MS
     on(monkeypatch, "2026-11-22")
     yield make
     for journal in journals:
         journal.close()
 
 
-def on(monkeypatch: pytest.MonkeyPatch, day: str) -> None:
+HOUR_MS = 3_600_000
+STEADY_MS = {0: 0}
+"""A clock that nobody sets."""
+
+
+def on(monkeypatch: pytest.MonkeyPatch, day: str, passed_h: float = 0) -> None:
+    """It is that day by the clock on the wall, and so much time has passed."""
+    STEADY_MS[0] += round(passed_h * HOUR_MS)
     monkeypatch.setattr(cost, "local_day", lambda: day)
 
 
@@ -84,7 +93,102 @@ def test_a_ledger_outlasts_being_written_down_and_has_a_bound() -> None:
     assert again.total("2026-01") == (0, 0)
 
 
+def test_what_a_day_is_called_says_nothing_of_its_age() -> None:
+    """A clock that is behind for a day must not cost the day's account, nor one ahead a real day's."""
+    ledger = Ledger(
+        {f"2026-{1 + number // 28:02d}-{1 + number % 28:02d}": [1.0, 0] for number in range(DAYS_MAX)}
+    )
+    for day in ("2019-01-01", "2040-08-10", "2026-03-07"):
+        ledger.add(day, 5.0)
+    assert [ledger.total(day)[0] for day in ("2019-01-01", "2040-08-10", "2026-03-07")] == [5.0, 5.0, 5.0]
+    assert ledger.total("2026-01-03") == (0, 0)
+    assert ledger.total("2026-01-04") == (1.0, 0)
+
+
+def test_a_day_that_is_renamed_is_counted_once() -> None:
+    ledger = Ledger({"2026-11-21": [100.0, 2], "2026-11-22": [60.0, 1]})
+    ledger.rename("2026-11-22", "2040-08-10", 40.0, 1)
+    assert [ledger.total(day) for day in ("2026-11-22", "2040-08-10")] == [(20.0, 0), (40.0, 1)]
+    ledger.rename("2040-08-10", "2026-11-22", 45.0, 1)
+    assert ledger.to_state() == {"2026-11-21": [100.0, 2], "2026-11-22": [65.0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("passed_h", "today", "is_new"),
+    [
+        (14, "2026-11-22", False),
+        (24, "2026-11-23", True),
+        (25, "2026-11-22", False),
+        (25, "2026-11-23", True),
+        (23, "2026-11-23", True),
+        (0.75, "2026-11-21", False),
+        (19, "2040-08-10", False),
+        (35, "2026-11-22", False),
+        (36, "2026-11-22", True),
+    ],
+)
+def test_a_day_is_over_by_the_clock_and_by_its_time(passed_h: float, today: str, is_new: bool) -> None:
+    day = Day(name="2026-11-22", began_ms=7, session_s=9.0, cut=1)
+    found = day_at(day, today, 7 + round(passed_h * HOUR_MS))
+    assert found.name == today
+    assert (found.session_s, found.cut) == ((0, 0) if is_new else (9.0, 1))
+
+
 # The meter, by its arithmetic.
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    "days", [["2026-11-21"], ["2026-07-25"], ["2040-08-10"], ["2026-11-23", "2026-11-21"]]
+)
+def test_a_clock_that_is_set_to_another_day_and_back_spends_nothing_twice(
+    make_meter, monkeypatch: pytest.MonkeyPatch, days: list[str], restarts: bool
+) -> None:
+    """The limit goes on to hold, nothing is counted twice or lost, and the next day goes on by itself."""
+    limit = "per_hour = 3600\ndaily_limit = 100"
+    meter, session = make_meter(limit), Socket()
+    meter.watch(session)
+    session.opened_s = 0.0
+    meter.tick(60.0)
+    for number, day in enumerate([*days, "2026-11-22"], 1):
+        on(monkeypatch, day, 0.01)
+        if restarts:
+            meter.store(60.0 + 10 * number)
+            meter = make_meter(limit)
+            meter._open[session] = 50.0 + 10 * number
+        meter.tick(60.0 + 10 * number)
+        assert meter.status()["session_s_today"] == 60.0 + 10 * number
+        assert meter.ledger.total("") == (60.0 + 10 * number, meter.status()["cut_today"])
+    assert meter.status()["session_s_month"] == meter.status()["session_s_today"] == 70.0 + 10 * len(days)
+    meter.tick(100.0)
+    assert meter.is_spent
+    for day in (*days, "2026-11-22"):
+        on(monkeypatch, day, 0.01)
+        meter.tick(100.0)
+        assert meter.is_spent
+    on(monkeypatch, "2026-11-23", 14)
+    meter.tick(100.0)
+    assert not meter.is_spent
+
+
+def test_a_clock_that_stands_still_blocks_for_no_longer_than_a_day_and_a_half(
+    make_meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter, session = make_meter("per_hour = 3600\ndaily_limit = 1"), Socket()
+    meter.watch(session)
+    session.opened_s = 0.0
+    meter.tick(60.0)
+    assert meter.is_spent
+    on(monkeypatch, "2026-11-22", 26)
+    meter.tick(60.0)
+    assert not meter.is_spent
+
+
+def test_an_account_of_an_older_version_is_gone_on_with(make_meter) -> None:
+    meter = make_meter()
+    meter._journal.keep({"cost": {"days": {"2026-11-21": [5.0, 0], "2026-11-22": [7.0, 1]}, "open": 0}})
+    again = make_meter()
+    assert (again.status()["session_s_today"], again.status()["cut_today"]) == (7.0, 1)
 
 
 def test_a_session_counts_from_its_upgrade_to_its_socket_s_end(make_meter) -> None:
@@ -111,7 +215,7 @@ def test_sessions_side_by_side_add_up(make_meter) -> None:
 
     status = meter.status()
     assert (status["session_s_today"], status["cost_today"]) == (7200.0, 0.9)
-    assert status["spent"] == "2:00 h ($0.90) today"
+    assert status["spent"] == "2 h ($0.90) today"
 
 
 def test_an_attempt_that_opened_nothing_costs_nothing(make_meter) -> None:
@@ -129,7 +233,7 @@ def test_midnight_begins_a_day_and_a_month(make_meter, monkeypatch: pytest.Monke
     meter.watch(session)
     session.opened_s = 1.0
     meter.tick(61.0)
-    on(monkeypatch, "2026-12-01")
+    on(monkeypatch, "2026-12-01", 14)
     meter.tick(71.0)
 
     assert (meter.status()["session_s_today"], meter.status()["session_s_month"]) == (10.0, 10.0)
@@ -201,7 +305,7 @@ def test_the_limit_is_the_day_s_and_by_the_price(make_meter, monkeypatch: pytest
     meter.tick(7201.0)
     assert meter.is_spent
     assert [meter.announce(), meter.announce()] == [True, False]
-    on(monkeypatch, "2026-11-23")
+    on(monkeypatch, "2026-11-23", 14)
     meter.tick(7201.1)
     assert not meter.is_spent
     assert make_meter("per_hour = 0.5\ndaily_limit = 2.0").is_spent is False
@@ -308,6 +412,7 @@ def test_on_the_next_day_it_goes_on_by_itself(make_room: Callable, monkeypatch: 
         room.wait_for(lambda: "limit" in room.session_events and not sessions_of(room))
         assert room.session_events.count("started") == 1
         # Days so short that no limit is reached.
+        monkeypatch.setattr(cost, "DAY_H_MIN", 0)
         monkeypatch.setattr(cost, "local_day", lambda: f"day {int(time.monotonic() * 4)}")
         room.wait_for(lambda: len(room.words) == len(texts(RECORDING)))
         room.close()

@@ -1,5 +1,6 @@
 """Old turns go, in steps, and none that a sink still lacks; who asks for them is told."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -296,3 +297,104 @@ def test_a_sink_that_was_off_for_longer_than_turns_are_kept_is_told_and_goes_on(
         assert len(room.lines()) == 9
     finally:
         room.close()
+
+
+# Clocks that are set.
+
+
+class Clock:
+    """The journal's own."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_790_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+def dated(journal: TurnJournal, clock: Clock, days: list[float]) -> None:
+    """Commit a record for each, dated so many days from now."""
+    now_ms = clock.now_ms
+    for day in days:
+        clock.now_ms = now_ms + round(day * DAY_MS)
+        journal.commit(turn(None, "so", meeting_id="0123456789abcdef"))
+    clock.now_ms = now_ms
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def clocked(make_settings: SettingsFactory, clock: Clock) -> Iterator[tuple[Settings, TurnJournal]]:
+    settings = make_settings(f"[journal]\nturns_days = {DAYS}\n")
+    with closing(TurnJournal(settings.state_dir / "turns.db", clock)) as journal:
+        yield settings, journal
+
+
+def prune(retention: Retention, clock: Clock, set_ago_s: float = math.inf) -> None:
+    for now_s in (0.0, FIRST_S, FIRST_S + STEP_S, FIRST_S + 2 * STEP_S):
+        retention.tick(now_s, clock.now_ms, set_ago_s)
+
+
+@pytest.mark.parametrize(
+    ("days", "first_seq"),
+    [
+        ([-40, 3650, -35, -1, 0], 4),
+        ([3650, 3650, -35, -1, 0], 4),
+        ([3650, 3650, 3650], 1),
+        ([-40, 3650, -1, 0], 2),
+        ([3650, -1, 0], 1),
+        ([-40, -120, -1, 0], 3),
+        ([-1, -120, 0], 1),
+        ([-40, -40, 0], 3),
+    ],
+)
+def test_a_record_dated_in_the_future_is_as_old_as_what_follows(
+    clocked: tuple[Settings, TurnJournal], clock: Clock, days: list[float], first_seq: int
+) -> None:
+    settings, journal = clocked
+    dated(journal, clock, days)
+    prune(Retention(settings, journal), clock)
+    assert journal.first_seq == first_seq
+
+
+def test_more_records_dated_in_the_future_than_a_batch_go_too(
+    clocked: tuple[Settings, TurnJournal], clock: Clock
+) -> None:
+    settings, journal = clocked
+    journal._database.execute("PRAGMA synchronous = OFF")
+    dated(journal, clock, [3650] * (PRUNED_MAX + 5) + [-40, -1, 0])
+    prune(Retention(settings, journal), clock)
+    assert journal.first_seq == PRUNED_MAX + 7
+
+
+def test_nothing_is_pruned_within_a_day_after_the_clock_was_set(
+    clocked: tuple[Settings, TurnJournal], clock: Clock
+) -> None:
+    settings, journal = clocked
+    dated(journal, clock, [-40, -40, 0])
+    retention = Retention(settings, journal)
+    prune(retention, clock, set_ago_s=86_399.0)
+    assert journal.first_seq == 1
+    assert "clock was set" in retention.reason
+    retention.tick(2 * EVERY_S, clock.now_ms, 86_400.0 + EVERY_S)
+    retention.tick(2 * EVERY_S + STEP_S, clock.now_ms, 86_400.0 + EVERY_S)
+    assert (journal.first_seq, retention.reason) == (3, "")
+
+
+def test_of_a_meeting_that_goes_on_nothing_is_pruned(
+    clocked: tuple[Settings, TurnJournal], clock: Clock
+) -> None:
+    """However long it lasts, and whatever its records are dated."""
+    settings, journal = clocked
+    dated(journal, clock, [-50, -45])
+    now_ms, clock.now_ms = clock.now_ms, clock.now_ms - 40 * DAY_MS
+    journal.commit(turn(None, "so", meeting_id="fedcba9876543210"))
+    clock.now_ms = now_ms
+    dated(journal, clock, [-40, 0])
+    prune(Retention(settings, journal, lambda: {"fedcba9876543210"}), clock)
+    assert journal.first_seq == 3
+    prune(Retention(settings, journal, lambda: {"another"}), clock)
+    assert journal.first_seq == 5

@@ -20,8 +20,9 @@ from minuted.config import RUN_NAME, Settings, SoundSource
 from minuted.control import ControlServer
 from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder, FolderInUseError
+from minuted.journal.sound_clock import SoundClock
 from minuted.messages import FRAME_MS, AudioGap
-from minuted.runtime import notify, signals
+from minuted.runtime import clock, notify, signals
 
 AHEAD_FRAMES_MAX: Final = 20
 """How far a recording is read ahead."""
@@ -45,7 +46,9 @@ def run(settings: Settings, name: str = "") -> int:
     wanted = settings.source(name)
     try:
         pause = Pause(settings.state_dir)
-        source, backlog, outlet = _open(settings, wanted, stop)
+        audio_folders = [settings.audio_dir(source.name) for source in settings.sources]
+        sound_clock = SoundClock(settings.state_dir, audio_folders)
+        source, backlog, outlet = _open(settings, wanted, stop, sound_clock)
     except AddressInUseError:
         raise
     except OSError as error:
@@ -55,7 +58,7 @@ def run(settings: Settings, name: str = "") -> int:
     if wanted.is_recording:
         # A recording holds nothing that is being said now.
         pause = Pause()
-    sender = Sender(source, backlog, outlet, stop, settings.stop_timeout_s, pause)
+    sender = Sender(source, backlog, outlet, stop, settings.stop_timeout_s, pause, sound_clock.number_now)
     control = ControlServer(
         settings.control_endpoint(wanted.stage), {"status": lambda _: sender.status(), **handlers(pause)}
     )
@@ -69,18 +72,23 @@ def run(settings: Settings, name: str = "") -> int:
     return exit_status
 
 
-def _open(settings: Settings, wanted: SoundSource, stop: threading.Event) -> tuple[Source, Backlog, Outlet]:
+def _open(
+    settings: Settings, wanted: SoundSource, stop: threading.Event, sound_clock: SoundClock
+) -> tuple[Source, Backlog, Outlet]:
     """Open the source and the way on for its frames, on the disk or not."""
     folder = settings.audio_dir(wanted.name) if settings.journal.audio == "disk" else None
     if not wanted.is_recording:
         writer = _claim(folder, settings, stop) if folder else None
         was_lost = folder is not None and writer is not None and _was_lost(folder, writer.next_number)
         frames_max = int(settings.journal.memory_s_max * 1000) // FRAME_MS
+        least_number = writer.next_number if writer else 0
+        sound_clock.look(least_number)
         microphone = Microphone(
             wanted.device,
             wanted.channel,
             patient=_is_a_service() or was_lost,
-            least_number=writer.next_number if writer else 0,
+            least_number=least_number,
+            sound_clock=sound_clock,
         )
         return microphone, Backlog(frames_max, when_full="drop"), _outlet(settings, wanted, writer, stop)
     # A microphone does without numpy and the sound file library.
@@ -89,14 +97,15 @@ def _open(settings: Settings, wanted: SoundSource, stop: threading.Event) -> tup
     recording = Recording(Path(wanted.source).expanduser(), wanted.channel)
     backlog = Backlog(AHEAD_FRAMES_MAX, when_full="wait")
     pace = settings.capture.pace
+    now = (clock.wall_ms(), sound_clock.number_now())
     if folder is None:
-        return Player(recording, pace), backlog, _outlet(settings, wanted, None, stop)
+        player = Player(recording, pace, playing=playing.playing_anew(*now))
+        return player, backlog, _outlet(settings, wanted, None, stop)
     writer = _claim(folder, settings, stop)
-    now_ms = time.time_ns() // 1_000_000
     run_id = os.environ.get(RUN_NAME, "")
     together = "\n".join(source.source for source in settings.sources)
     others = [settings.audio_dir(source.name) for source in settings.sources if source is not wanted]
-    played = playing.begin(settings.state_dir, run_id, together, writer.next_number, now_ms, others)
+    played = playing.begin(settings.state_dir, run_id, together, writer.next_number, now, others)
     if played.goes_on:
         log.info("recording_resumed", frames=played.from_number - played.first_number)
         # To find the place again may take a while.

@@ -16,15 +16,14 @@ class Framer:
     """Cuts 16 kHz mono 16-bit PCM into frames; what is left over waits for the next block.
 
     `started_at_ms` is the wall clock, in epoch milliseconds, of the first sample. The times of all
-    others follow from how many samples came before them, not from when they arrived. The first number
-    follows from it too, but is `least_number` where earlier sound has been counted further.
+    others follow from how many samples came before them, not from when they arrived; so do their numbers.
     """
 
     def __init__(
-        self, started_at_ms: int, *, least_number: int = 0, source: str = "microphone", paced: bool = True
+        self, started_at_ms: int, first_number: int, *, source: str = "microphone", paced: bool = True
     ) -> None:
         self._started_at_ms = started_at_ms
-        self._first_number = max(started_at_ms // FRAME_MS, least_number)
+        self._first_number = first_number
         self._source = source
         self._paced = paced
         self._count = 0

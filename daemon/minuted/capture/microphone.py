@@ -20,7 +20,9 @@ from minuted.capture.cards import listed_as
 from minuted.capture.framing import Framer
 from minuted.capture.timeline import Timeline
 from minuted.config import ConfigError
+from minuted.journal.sound_clock import SoundClock
 from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ, AudioGap
+from minuted.runtime import clock
 
 OPEN_S_MAX: Final = 10.0
 """A sound server that hangs makes PortAudio hang: by then there must have been a first block."""
@@ -143,7 +145,16 @@ class Microphone:
     again and again. The zeros themselves are frames as any others; a hole is only what no frame was heard of.
     """
 
-    def __init__(self, device: str, channel: int, *, patient: bool = False, least_number: int = 0) -> None:
+    def __init__(
+        self,
+        device: str,
+        channel: int,
+        *,
+        patient: bool = False,
+        least_number: int = 0,
+        sound_clock: SoundClock | None = None,
+    ) -> None:
+        """Number frames from `least_number` on, by `sound_clock` where it is further."""
         self.name = "microphone"
         self.missing = ""
         """Why there is no device yet, while a patient microphone waits for one."""
@@ -152,6 +163,7 @@ class Microphone:
         self._channel = channel
         self._patient = patient
         self._least_number = least_number
+        self._sound_clock = sound_clock
         self._device = ""
         self._rate_hz = 0
         self._drift_ms = self._drifted_ms = 0
@@ -289,13 +301,13 @@ class Microphone:
         wanted = True
         while wanted:
             block, overflowed = stream.read(block_samples)
-            self._heard_s, wall_s = time.monotonic(), time.time()
-            at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+            self._heard_s, wall_s = time.monotonic(), clock.wall_ms() / 1000
+            at_s = clock.boot_ms() / 1000
             pcm = bytes(block)
             self.overflows += overflowed
             self._note_silence(pcm)
             if framer is None or timeline is None:
-                framer = Framer(int(wall_s * 1000) - FRAME_MS, least_number=self._least_number)
+                framer = Framer(int(wall_s * 1000) - FRAME_MS, self._first_number(at_s))
                 timeline = Timeline(at_s, wall_s)
             found = timeline.heard(at_s, wall_s, read / self._rate_hz, overflowed=overflowed)
             self._drift_ms = timeline.lag_ms
@@ -308,6 +320,12 @@ class Microphone:
             for frame in framer.cut(convert(pcm)):
                 wanted = wanted and put(frame)
             self._least_number = framer.next_number
+
+    def _first_number(self, at_s: float) -> int:
+        """Return the number of a frame whose last sample was heard `at_s`, by the boot clock."""
+        if self._sound_clock is None:
+            return self._least_number
+        return max(self._sound_clock.number_at(int(at_s * 1000) - FRAME_MS), self._least_number)
 
     def _skip(self, framer: Framer, frames: int, reason: str) -> AudioGap:
         begins = framer.next_number

@@ -4,35 +4,85 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from minuted.capture import notes
 from minuted.control import Handler
+from minuted.runtime import clock, notes
+from minuted.runtime.clock import Reading, are_two_boots
 
 NOTE: Final = "paused.json"
 """Since when and until when, in the state folder; the end is null for a pause without one."""
-NOT_PAUSED: Final = 0.0
+CLOCK_SET_MS: Final = 1000.0
+"""A wall clock that is off by so much was set."""
+UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What a note that is none raises."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """When a pause is over, by the boot clock of one boot; infinity: when somebody ends it."""
+
+    boot_id: str
+    boot_ms: float
+    wall_ms: float | None = None
+    """Over by this time of day too, once the wall clock is known to be right: noted in another boot."""
+
+
+NO_PAUSE: Final = End(boot_id="", boot_ms=-math.inf)
+FOR_GOOD: Final = End(boot_id="", boot_ms=math.inf)
+
+
+def carried(noted: Mapping[str, Any], now: Reading) -> End:
+    """Return when a pause that was noted before is over. Pure; raises one of UNREADABLE.
+
+    In the boot it was noted in, by the boot clock. Later nobody knows how long the machine was off: it is
+    over when its whole time has passed since this boot, or by the wall clock once that is known to be right.
+    """
+    if noted["until_ms"] is None:
+        return FOR_GOOD
+    until_ms, since_ms = _finite(noted["until_ms"]), _finite(noted["since_ms"])
+    boot_id = str(noted.get("boot_id", ""))
+    if boot_id == now.boot_id:
+        wall_ms = None if noted.get("wall_ms") is None else _finite(noted["wall_ms"])
+        return End(boot_id=boot_id, boot_ms=_finite(noted["until_boot_ms"]), wall_ms=wall_ms)
+    # An older version noted no boot: it may have been this one, so its time begins now.
+    passed_ms = now.boot_ms if are_two_boots(boot_id, now.boot_id) else 0.0
+    length_ms = max(0.0, until_ms - since_ms)
+    return End(boot_id=now.boot_id, boot_ms=now.boot_ms + max(0.0, length_ms - passed_ms), wall_ms=until_ms)
+
+
+def settled(end: End, now: Reading, *, is_set: bool) -> End:
+    """Return the end by the boot clock alone, once the wall clock is known to be right. Pure."""
+    if end.wall_ms is None or not is_set:
+        return end
+    return replace(end, boot_ms=min(end.boot_ms, now.boot_ms + end.wall_ms - now.wall_ms), wall_ms=None)
 
 
 class Pause:
     """Whether nobody may be heard, and until when. May be used from any thread.
 
-    Its end is a time of day, so that it holds over restarts of the machine too: it comes earlier or later
-    where the clock is set in the meantime.
+    It lasts its time by the boot clock, whatever the wall clock is set to; what is noted besides is for the
+    next boot, and for people.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, read: Callable[[], Reading] = clock.read) -> None:
         """Go on with a pause that another process noted; without a folder there is none. Raises OSError."""
         self._note = folder / NOTE if folder else None
-        self._until_ms = _read(self._note) if self._note else NOT_PAUSED
+        self._read = read
         self._changed = threading.Condition()
+        self._offset_ms = math.inf
+        """How far the wall clock was ahead of the boot clock when the end was noted."""
+        self._end = self._noted() if self._note else NO_PAUSE
+        if self.is_on:
+            self.follow_clock()
 
     @property
     def is_possible(self) -> bool:
@@ -40,31 +90,32 @@ class Pause:
 
     @property
     def is_on(self) -> bool:
-        return time.time() * 1000 < self._until_ms
+        return self._read().boot_ms < self._end.boot_ms
 
     @property
     def text(self) -> str:
         """Say it in words; "" while there is none."""
-        return describe(self._until_ms, time.time() * 1000)
+        now = self._read()
+        return describe(_until_ms(self._end, now), now.wall_ms)
 
     @property
     def until_ms(self) -> int | None:
         """When it ends by itself, in epoch milliseconds."""
-        return int(self._until_ms) if self.is_on and math.isfinite(self._until_ms) else None
+        end, now = self._end, self._read()
+        return int(_until_ms(end, now)) if now.boot_ms < end.boot_ms < math.inf else None
 
-    def begin(self, until_ms: float = math.inf) -> None:
+    def begin(self, for_ms: float = math.inf) -> None:
         """Pause, or change the end of a pause. Raises OSError when that cannot be noted: then it is undone.
 
         A disk may take its time: nothing is heard meanwhile, and it is confirmed when it is noted.
         """
-        assert self._note
         with self._changed:
-            before_ms, self._until_ms = self._until_ms, until_ms
+            now = self._read()
+            before, self._end = self._end, End(boot_id=now.boot_id, boot_ms=now.boot_ms + for_ms)
             try:
-                values = {"since_ms": time.time_ns() // 1_000_000, "until_ms": _end_of(until_ms)}
-                notes.store(self._note, values)
+                self._store(self._end, now, now.wall_ms)
             except OSError:
-                self._until_ms = before_ms
+                self._end = before
                 raise
             finally:
                 self._changed.notify_all()
@@ -74,21 +125,66 @@ class Pause:
         assert self._note
         with self._changed:
             notes.remove(self._note)
-            self._until_ms = NOT_PAUSED
+            self._end = NO_PAUSE
             self._changed.notify_all()
 
     def tidy(self) -> None:
         """Take away the note of a pause that has run out."""
         assert self._note
         with self._changed:
-            if not self.is_on and self._until_ms != NOT_PAUSED:
+            if not self.is_on and self._end != NO_PAUSE:
                 try:
                     # Another source's process may have noted a new one.
-                    if _read(self._note) <= self._until_ms:
+                    if self._noted().boot_ms <= self._end.boot_ms:
                         notes.remove(self._note)
                 except OSError as error:  # what has run out does no harm
                     log.warning("pause_not_tidied", reason=str(error))
-                self._until_ms = NOT_PAUSED
+                self._end = NO_PAUSE
+
+    def follow_clock(self) -> None:
+        """Note the end anew where the wall clock was set, or a boot has passed: another one may read it."""
+        with self._changed:
+            now = self._read()
+            if self._note is None or not now.boot_ms < self._end.boot_ms < math.inf:
+                return
+            was_set = abs(now.wall_ms - now.boot_ms - self._offset_ms) >= CLOCK_SET_MS
+            if self._end.wall_ms is None and not was_set:
+                return
+            self._offset_ms = now.wall_ms - now.boot_ms
+            try:
+                noted = json.loads(self._note.read_bytes())
+                # Another source's process may have ended it, or noted a new one.
+                if abs(carried(noted, now).boot_ms - self._end.boot_ms) >= CLOCK_SET_MS:
+                    return
+                self._end = settled(self._end, now, is_set=self._end.wall_ms is not None and clock.is_set())
+                off_ms = float(noted["until_ms"]) - _noted_until_ms(self._end, now)
+                known = (noted.get("boot_id"), noted.get("wall_ms"))
+                if known != (self._end.boot_id, self._end.wall_ms) or abs(off_ms) >= CLOCK_SET_MS:
+                    self._store(self._end, now, float(noted["since_ms"]) - off_ms)
+            except FileNotFoundError:
+                return
+            except (OSError, *UNREADABLE) as error:  # it goes on all the same
+                log.warning("pause_not_noted", reason=str(error))
+
+    def _store(self, end: End, now: Reading, since_ms: float) -> None:
+        assert self._note
+        values: dict[str, Any] = {"since_ms": round(since_ms), "until_ms": None}
+        if math.isfinite(end.boot_ms):
+            values["until_ms"] = round(_noted_until_ms(end, now))
+            values |= {"boot_id": end.boot_id, "until_boot_ms": round(end.boot_ms), "wall_ms": end.wall_ms}
+        notes.store(self._note, values)
+        self._offset_ms = now.wall_ms - now.boot_ms
+
+    def _noted(self) -> End:
+        assert self._note
+        try:
+            return carried(json.loads(self._note.read_bytes()), self._read())
+        except FileNotFoundError:
+            return NO_PAUSE
+        except UNREADABLE:
+            # Somebody wanted not to be heard; until when is not to be read any more.
+            log.error("pause_unreadable", path=str(self._note))
+            return FOR_GOOD
 
     def wait(self, timeout_s: float) -> None:
         """Wait until it changes, or `timeout_s`."""
@@ -107,8 +203,7 @@ def handlers(pause: Pause) -> dict[str, Handler]:
         for_s = question.get("for_s")
         if for_s is not None and not (isinstance(for_s, int | float) and 0 < for_s < math.inf):
             return refused(f"for_s cannot be {for_s!r}")
-        until_ms = math.inf if for_s is None else time.time() * 1000 + for_s * 1000
-        return changed(question, lambda: pause.begin(until_ms))
+        return changed(question, lambda: pause.begin(math.inf if for_s is None else for_s * 1000))
 
     def changed(question: dict[str, Any], change: Callable[[], None]) -> dict[str, Any]:
         before_s = question.get("before_s")
@@ -142,18 +237,16 @@ def describe(until_ms: float, now_ms: float) -> str:
     return f"paused until {until:%H:%M}" + ("" if until.date() == now.date() else f" on {until:%d %B}")
 
 
-def _end_of(until_ms: float) -> int | None:
-    return int(until_ms) if math.isfinite(until_ms) else None
+def _finite(value: Any) -> float:
+    if not math.isfinite(found := float(value)):
+        raise ValueError(f"{value} is no time")
+    return found
 
 
-def _read(note: Path) -> float:
-    try:
-        noted: Any = json.loads(note.read_bytes())
-        until_ms = noted["until_ms"]
-        return math.inf if until_ms is None else float(until_ms)
-    except FileNotFoundError:
-        return NOT_PAUSED
-    except (ValueError, TypeError, KeyError):
-        # Somebody wanted not to be heard; until when is not to be read any more.
-        log.error("pause_unreadable", path=str(note))
-        return math.inf
+def _until_ms(end: End, now: Reading) -> float:
+    """Return the time of day at which it is over, as the wall clock is set now."""
+    return now.wall_ms + end.boot_ms - now.boot_ms
+
+
+def _noted_until_ms(end: End, now: Reading) -> float:
+    return _until_ms(end, now) if end.wall_ms is None else end.wall_ms

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from minuted.capture import notes
 from minuted.journal.audio_reader import AudioReader
 from minuted.journal.folder import Folder
-from minuted.messages import FRAME_MS
+from minuted.runtime import notes
 from minuted.runtime.kill_points import reached
 
 NOTE: Final = "audio-run.json"
@@ -31,21 +30,29 @@ class Playing:
 
 
 def begin(
-    folder: Path, run: str, recording: str, next_number: int, now_ms: int, others: Iterable[Path] = ()
+    folder: Path,
+    run: str,
+    recording: str,
+    next_number: int,
+    now: tuple[int, int],
+    others: Iterable[Path] = (),
 ) -> Playing:
     """Go on with what the same run was playing, else begin anew at `next_number` or later and note it.
+
+    `now` is the time in epoch milliseconds and the number of a frame that is heard now.
 
     Recordings that are played together begin as one, behind all that the `others`' journals hold.
     Without a `run` there is nobody to go on later. Raises OSError.
     """
+    now_ms, now_number = now
     if not run:
-        return playing_anew(now_ms, next_number)
+        return playing_anew(now_ms, max(next_number, now_number))
     with notes.locked(folder / LOCK):
         note = folder / NOTE
         if begun := _read(note, run, recording):
             return replace(begun, from_number=max(begun.first_number, next_number))
         newest = [AudioReader(Folder(other)).newest_number for other in others]
-        playing = playing_anew(now_ms, max(next_number, *(number + 1 for number in newest), 0))
+        playing = playing_anew(now_ms, max(next_number, now_number, *(number + 1 for number in newest)))
         notes.store(
             note,
             {
@@ -59,9 +66,16 @@ def begin(
     return playing
 
 
-def playing_anew(now_ms: int, least_number: int = 0) -> Playing:
-    """Give the playing that begins now, with `least_number` or later."""
-    first_number = max(now_ms // FRAME_MS, least_number)
+def started_at_ms(folder: Path) -> int | None:
+    """Return when the recording that was played last began, as its meeting has it; None: nobody knows."""
+    try:
+        return int(json.loads((folder / NOTE).read_bytes())["started_at_ms"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def playing_anew(now_ms: int, first_number: int) -> Playing:
+    """Return the playing that begins now."""
     return Playing(started_at_ms=now_ms, first_number=first_number, from_number=first_number)
 
 

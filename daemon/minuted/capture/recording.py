@@ -17,6 +17,8 @@ from minuted.capture.media import ENDINGS, MediaError, MediaStream, is_installed
 from minuted.capture.playing import Playing, playing_anew
 from minuted.config import ConfigError
 from minuted.messages import FRAME_MS, AudioFrame
+from minuted.runtime.clock import wall_ms
+from minuted.runtime.durations import brief
 
 FRAME_S: Final = FRAME_MS / 1000
 LATE_S_MAX: Final = 1.0
@@ -74,7 +76,7 @@ class Recording:
                 break
         yield self._converter.finish()
         if damage or read < self._file.least_frames:
-            at_s = f"{read / self.rate_hz:.1f} s of {self.duration_s:.1f} s"
+            at_s = f"{brief(read / self.rate_hz)} of {brief(self.duration_s)}"
             raise DamagedError(f"{self._path}: breaks off after {at_s}{damage and f': {damage}'}")
 
     def _read(self) -> Block:
@@ -129,10 +131,8 @@ class Player:
 
     def run(self, put: Callable[[AudioFrame], bool], stop: threading.Event) -> None:
         """Play to the end, or until `put` wants no more. Raises DamagedError after what could be played."""
-        playing = self._playing or playing_anew(int(time.time() * 1000))
-        framer = Framer(
-            playing.started_at_ms, least_number=playing.first_number, source=self.name, paced=self._paced
-        )
+        playing = self._playing or playing_anew(now_ms := wall_ms(), now_ms // FRAME_MS)
+        framer = Framer(playing.started_at_ms, playing.first_number, source=self.name, paced=self._paced)
         pacer = Pacer(self._clock())
         for frame in self._frames(framer):
             if frame.number < playing.from_number:

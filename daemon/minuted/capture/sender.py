@@ -71,7 +71,9 @@ class Sender:
         stop: threading.Event,
         stop_timeout_s: float,
         pause: Pause,
+        number_now: Callable[[], int],
     ) -> None:
+        """`number_now` gives the number of a frame that is heard now."""
         self.is_stuck = False
         """A thread is left that may never end."""
         self._source = source
@@ -80,6 +82,7 @@ class Sender:
         self._stop = stop
         self._stop_timeout_s = stop_timeout_s
         self._pause = pause
+        self._number_now = number_now
         self._halt = threading.Event()
         """Set while the source is to stop, for good or for a pause."""
         self._rests = threading.Event()
@@ -194,6 +197,7 @@ class Sender:
         log.info("paused", until_ms=self._pause.until_ms)
         while self._pause.is_on and not self._is_ending:
             self._pause.wait(TICK_S)
+            self._pause.follow_clock()
         # Whoever ends it says so first and halts then.
         self._halt.clear()
         if self._is_ending:
@@ -236,7 +240,7 @@ class Sender:
     def _look_at_pause(self, now_s: float) -> None:
         if self._has_resumed and self._source.missing and not len(self._backlog):
             self._has_resumed = False
-            self._outlet.lose(_number_now())
+            self._outlet.lose(self._number_now())
         if not self._pause.is_on or self._rests.is_set():
             self._asked_s = None
             return
@@ -302,7 +306,7 @@ class Sender:
             reason = self._outlet.trouble or "nobody took them"
             log.error("frames_abandoned", count=left, reason=reason, intentional=False)
         elif self._ending == "lost":
-            self._outlet.lose(_number_now())
+            self._outlet.lose(self._number_now())
         elif not self._send_end():
             left = 1
         closing = self._begin_closing()
@@ -342,7 +346,3 @@ class Sender:
         if waits:
             return "waiting"
         return "silent" if self._source.doubt else "hearing"
-
-
-def _number_now() -> int:
-    return time.time_ns() // (FRAME_MS * 1_000_000)

@@ -26,6 +26,7 @@ from minuted.config import (
 from minuted.control import status_of
 from minuted.live_settings import LOCAL, read_terms, refusal
 from minuted.runtime import guard
+from minuted.runtime.durations import brief
 from minuted.session_notes import Note, notes
 
 from . import machine
@@ -354,7 +355,7 @@ def _source(wanted: SoundSource) -> str:
 
     recording = Recording(Path(wanted.source).expanduser(), wanted.channel)
     recording.close()
-    return f"{wanted.source}, {recording.duration_s:.1f} s at {recording.rate_hz} Hz"
+    return f"{wanted.source}, {brief(recording.duration_s)} at {recording.rate_hz} Hz"
 
 
 def _sinks(settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from minuted.config import Settings
 from minuted.messages import Record
-from minuted.status import duration
+from minuted.runtime.durations import duration
 from minuted.usage.records import FORMATS
 
 from . import formats

@@ -1,6 +1,5 @@
 """What of the machine a run depends on: its clock, its disk, who may use its microphone."""
 
-import ctypes
 import grp
 import os
 import re
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from minuted.config import Settings
+from minuted.runtime.clock import TIME_ERROR, kernel_state
 
 SOUND_BYTES_PER_HOUR: Final = 120_000_000
 """What an hour of the audio journal takes, with its headers."""
@@ -18,19 +18,15 @@ REMOTE: Final = re.compile(
 )
 """File systems whose locks and syncs are another machine's promise; SQLite's journals need this one's."""
 FLEETING: Final = ("tmpfs", "ramfs")
-_TIME_ERROR: Final = 5
-_TIMEX_BYTES: Final = 1024
-"""More than struct timex has anywhere."""
 
 
 def clock() -> tuple[bool, str]:
     """Tell whether the clock is synchronised, as the kernel knows it (adjtimex(2))."""
-    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
-    return _clock_said(state)
+    return _clock_said(kernel_state())
 
 
 def _clock_said(state: int) -> tuple[bool, str]:
-    if state == _TIME_ERROR:
+    if state == TIME_ERROR:
         return False, "not synchronised: meetings' times may be wrong; run: timedatectl set-ntp true"
     if state < 0:
         return False, "the kernel does not tell whether it is synchronised"

@@ -12,10 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+from minuted.capture.playing import started_at_ms
 from minuted.capture.recording import Recording
 from minuted.config import ConfigError, Settings
 from minuted.messages import Record
 from minuted.runtime import logs
+from minuted.runtime.clock import wall_ms
 from minuted.supervision import supervisor
 from minuted.usage.records import WRITTEN
 
@@ -140,7 +142,7 @@ class Batch:
         settings, text = self._read(job.recording)
         check.prepare(settings)
         before_seq = self._last_seq()
-        began_s, began_ms = time.monotonic(), time.time_ns() // 1_000_000
+        began_s, began_ms = time.monotonic(), wall_ms()
         self._display.begin(number, job.recording.name, length_s)
         with closing(Looking(settings, length_s, self._display.show)):
             outcome = supervisor.supervise(settings, text, lambda: self._read(job.recording))
@@ -149,6 +151,8 @@ class Batch:
                 return Result("stopped", "stopped before its end; taken again next time", asked=True)
             return Result("failed", outcome.reason or "not heard to its end")
         passed_s = time.monotonic() - began_s
+        # The clock may have been set in between: its meeting bears the time that capture has noted.
+        began_ms = min(began_ms, started_at_ms(settings.state_dir) or began_ms)
         written = write(job, self._heard(before_seq, began_ms))
         pace = f"{clock(int(length_s * 1000))} in {clock(int(passed_s * 1000))}, {length_s / passed_s:.1f}x"
         trouble = f"; but {outcome.reason}" if outcome.status else ""

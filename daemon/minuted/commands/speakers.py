@@ -9,6 +9,7 @@ from minuted import status
 from minuted.config import Settings
 from minuted.control import ask
 from minuted.messages import MalformedMessageError
+from minuted.runtime.durations import duration
 
 DONE_S_MAX: Final = 60.0
 """How long the turns so far may take to be revised: thousands are done in seconds."""
@@ -36,7 +37,7 @@ def table(told: Mapping[str, Any]) -> str:
         return f"{head}: nobody has been told apart (session.speaker_labels says whether they are to be)"
     rows = [("LABEL", "NAME", "TURNS", "SPOKEN")]
     for each in told["speakers"]:
-        spoken = status.duration(round(each["seconds"]))
+        spoken = duration(round(each["seconds"]))
         rows.append((each["label"], each["name"], str(each["turns"]), spoken))
     return "\n".join([head, *aligned(rows)])
 

@@ -22,6 +22,7 @@ from minuted.engine.protocol import SESSION_S_MAX
 from minuted.engine.recogniser import Model
 from minuted.engine.session import Session, turn_away
 from minuted.engine.worker import Said, Worker
+from minuted.runtime import clock
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +130,7 @@ class Server:
             raise protocol.unauthorised("Missing Authorization header")
         try:
             # The SDK for Python puts a token into the header, others into the query.
-            allowed_s = tokens.session_s_max(self._secret, token or given, time.time())
+            allowed_s = tokens.session_s_max(self._secret, token or given, clock.boot_ms() / 1000)
         except tokens.TokenExpired:
             raise protocol.unauthorised("Signature has expired") from None
         if allowed_s is not None:
@@ -167,7 +168,7 @@ class Server:
             expires_s, session_s = tokens.parse_request(query)
         except tokens.BadTokenRequest as error:
             return _json(connection, HTTPStatus.UNPROCESSABLE_ENTITY, {"detail": error.detail})
-        token = tokens.mint(self._secret, time.time(), expires_s, session_s)
+        token = tokens.mint(self._secret, clock.boot_ms() / 1000, expires_s, session_s)
         return _json(connection, HTTPStatus.OK, {"token": token, "expires_in_seconds": expires_s})
 
 

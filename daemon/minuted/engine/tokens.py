@@ -1,6 +1,6 @@
 """Temporary tokens, as the service's /v3/token gives them. Nothing is stored: a token carries its terms.
 
-Pure: the time comes in as an argument, in epoch seconds.
+Pure: the time comes in as an argument, in seconds of the boot clock.
 """
 
 import base64

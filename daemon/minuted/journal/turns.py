@@ -14,14 +14,14 @@ import json
 import os
 import secrets
 import sqlite3
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from minuted.messages import Record, Turn, encode, unpack
+from minuted.runtime.clock import wall_ms
 
 PAGE_MAX: Final = 500
 """Records in one page of a replay."""
@@ -67,8 +67,10 @@ class TurnJournal:
     must end the process: nobody can know what reached the disk.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now_ms: Callable[[], int] = wall_ms) -> None:
+        """Date records by `now_ms`, for `prune` to compare with: best a clock that nobody sets."""
         self._path = path
+        self._now_ms = now_ms
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(path, isolation_level=None)
         for pragma in (
@@ -102,7 +104,7 @@ class TurnJournal:
         What `labels` says of a turn, by its id, is kept beside the newest record of that turn.
         """
         numbered = [replace(record, seq=seq) for seq, record in enumerate(records, self.last_seq + 1)]
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._now_ms()
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO records VALUES (?, ?, ?)",
@@ -144,22 +146,26 @@ class TurnJournal:
         return json.loads(row[0]) if row else None
 
     def oldest_ms(self) -> int | None:
-        """Say when the first record was committed (epoch milliseconds); None where there is none."""
-        row = self._database.execute("SELECT at_ms FROM records ORDER BY seq LIMIT 1").fetchone()
+        """Return the date of the first record that is not dated in the future; None where there is none."""
+        query = "SELECT at_ms FROM records WHERE at_ms <= ? ORDER BY seq LIMIT 1"
+        row = self._database.execute(query, (self._now_ms(),)).fetchone()
         return int(row[0]) if row else None
 
-    def prune(self, before_ms: int, keep_from_seq: int) -> int:
+    def prune(self, before_ms: int, keep_from_seq: int, keep_meetings: Collection[str] = ()) -> int:
         """Delete records committed before `before_ms`, and before `keep_from_seq`; give how many.
 
         At most PRUNED_MAX go in a call. They go from the front up to the first that is to be kept, so
-        that no hole comes about, whatever the clock said when. The newest record always stays: the
+        that no hole comes about, whatever the clock said when: what is dated in the future is as old as what
+        follows it. A record of one of `keep_meetings` is to be kept. The newest record always stays: the
         next number is known by it.
         """
-        end_seq = min(keep_from_seq, self.last_seq, self.first_seq + PRUNED_MAX)
-        kept = self._database.execute(
-            "SELECT min(seq) FROM records WHERE seq < ? AND at_ms >= ?", (end_seq, before_ms)
-        ).fetchone()[0]
-        end_seq = kept or end_seq
+        end_seq, batch_seq = min(keep_from_seq, self.last_seq), self.first_seq + PRUNED_MAX
+        old_seq = self._last_old(before_ms, min(end_seq, batch_seq)) or self._last_old(before_ms, end_seq)
+        if old_seq is None:
+            return 0
+        end_seq = min(old_seq + 1, batch_seq)
+        for meeting_id in keep_meetings:
+            end_seq = self._seq("min", "instr(record, ?)", end_seq, meeting_id.encode()) or end_seq
         if end_seq <= self.first_seq:
             return 0
         with self._transaction():
@@ -170,6 +176,16 @@ class TurnJournal:
 
     def close(self) -> None:
         self._database.close()
+
+    def _last_old(self, before_ms: int, before_seq: int) -> int | None:
+        """Return the last old record in front of the first that is not old; None: there is none."""
+        young_seq = self._seq("min", "at_ms BETWEEN ? AND ?", before_seq, before_ms, self._now_ms())
+        return self._seq("max", "at_ms < ?", young_seq or before_seq, before_ms)
+
+    def _seq(self, which: str, condition: str, before_seq: int, *values: Any) -> int | None:
+        query = f"SELECT {which}(seq) FROM records WHERE seq < ? AND {condition}"  # noqa: S608
+        found: int | None = self._database.execute(query, (before_seq, *values)).fetchone()[0]
+        return found
 
     def _begin_epoch(self) -> str:
         epoch = secrets.token_hex(8)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from minuted.config import ACCEPTED_NAME, HANDED_DOWN, RUN_NAME, SERVICE_NAME
+from minuted.runtime import clock
 from minuted.runtime.signals import LEAVE, PARENT
 
 from .restarts import History, Kind, wait_s
@@ -53,7 +54,7 @@ class Child:
         """What follows the end that it was asked for while all others go on."""
         self.retire_by_s = 0.0
         self._killed_for = ""
-        self._since_ms = _now_ms()
+        self._since = clock.read()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,7 +73,7 @@ class Child:
         if state != self.state:
             self.state = state
             self.changed_s = time.monotonic()
-            self._since_ms = _now_ms()
+            self._since = clock.read()
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Start it, from the main thread: it dies with the thread that forks. Raises OSError."""
@@ -184,7 +185,8 @@ class Child:
             "pid": self.pid,
             "state": FAILED_TO_LOAD if fails else self.state,
             "restarts": self.restarts,
-            "since_ms": self._since_ms,
+            "since_ms": self._since.wall_ms,
+            "for_s": round((clock.boot_ms() - self._since.boot_ms) / 1000, 1),
             "status": self.status,
             "trouble": self.trouble,
             "exit_status": self.exit_status,
@@ -278,7 +280,3 @@ def _sealed(key: str) -> int:
     descriptor = os.memfd_create("key", os.MFD_CLOEXEC)
     os.pwrite(descriptor, key.encode(), 0)
     return descriptor
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -10,6 +10,7 @@ import structlog
 from minuted.config import Settings
 from minuted.control import ask
 from minuted.messages import MalformedMessageError
+from minuted.runtime.durations import duration
 from minuted.status import gather
 
 from .child import Child
@@ -71,7 +72,7 @@ def shortfall(stage: str, status: Mapping[str, Any], reason: str) -> str:
     if lag := status.get("lag"):
         left = f"is {lag} {'turn' if lag == 1 else 'turns'} behind"
     elif left_s := status.get("held_s") or status.get("backlog_s"):
-        left = f"has {left_s:.0f} s of sound left"
+        left = f"has {duration(round(left_s))} of sound left"
     told = status.get("last_error") or status.get("reason") or ""
     why = reason if told in reason else told
     return f"{name} {left}" + (f" ({why})" if why else "")

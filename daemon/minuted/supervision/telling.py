@@ -1,10 +1,9 @@
 """What systemd and people are told of a run: that it is ready, that it lives, and how it is."""
 
 import os
-import time
 from typing import Final
 
-from minuted.runtime import notify
+from minuted.runtime import clock, notify
 from minuted.status import merged
 from minuted.summary import note_since, summary
 
@@ -23,7 +22,7 @@ class Teller:
         """How the run is, in one line."""
         self._roster = roster
         self._watcher = watcher
-        self._since_ms: dict[str, int] = {}
+        self._since_boot_ms: dict[str, int] = {}
         self._watchdog_s = notify.watchdog_s(os.environ)
         self._patted_s = float("-inf")
 
@@ -50,6 +49,9 @@ class Teller:
         told = self._watcher.statuses
         rows = {child.name: child.to_map() for child in self._roster}
         stages = {name: merged(row, told[name]) if name in told else row for name, row in rows.items()}
-        now_ms = time.time_ns() // 1_000_000
-        self._since_ms = note_since(self._since_ms, stages, now_ms)
-        return summary(self._roster.settings.room, state, stages, now_ms, self._since_ms, note)
+        now = clock.read()
+        self._since_boot_ms = note_since(self._since_boot_ms, stages, now.boot_ms)
+        # As moments of the wall clock as it is set now.
+        set_ms = now.wall_ms - now.boot_ms
+        since_ms = {what: boot_ms + set_ms for what, boot_ms in self._since_boot_ms.items()}
+        return summary(self._roster.settings.room, state, stages, now.wall_ms, since_ms, note)

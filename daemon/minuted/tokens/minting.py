@@ -172,7 +172,9 @@ def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[
             ) as response,
         ):
             status, content = response.status_code, _read(response, where)
-            again_s = retry_after_s(response.headers.get("Retry-After", ""), time.time())
+            # The date is one of their clock, and so is now.
+            their_s = date_s(response.headers.get("Date", "")) or time.time()
+            again_s = retry_after_s(response.headers.get("Retry-After", ""), their_s)
     except httpx.TransportError as error:
         if too_late.is_set():
             raise NoTokenError(f"{where} {_TOO_SLOW}") from None
@@ -217,8 +219,14 @@ def retry_after_s(value: str, now_s: float) -> float | None:
     """Read a Retry-After: seconds, or a date; `now_s` in epoch seconds. None for what is neither."""
     if value.isascii() and value.isdigit():
         return float(value[:10])
+    at_s = date_s(value)
+    return None if at_s is None else max(0.0, at_s - now_s)
+
+
+def date_s(value: str) -> float | None:
+    """Read an HTTP date; None for what is none."""
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now_s)
+        return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -11,6 +11,7 @@ from minuted.bus import FramesIn, ReplayServer, TurnsOut
 from minuted.cli import main
 from minuted.config import ConfigError, Settings, require_credentials
 from minuted.control import ControlServer, done, refusing
+from minuted.journal.sound_clock import SoundClock
 from minuted.journal.turns import TurnJournal
 from minuted.keys import doors
 from minuted.runtime import notify, signals
@@ -41,9 +42,12 @@ def run(settings: Settings) -> int:
             source.name: sockets.enter_context(FramesIn(settings.frames_of(source.name)))
             for source in settings.sources
         }
-        journal = TurnJournal(settings.state_dir / "turns.db")
+        audio_folders = [settings.audio_dir(source.name) for source in settings.sources]
+        sound_clock = SoundClock(settings.state_dir, audio_folders)
+        sound_clock.look()
+        journal = TurnJournal(settings.state_dir / "turns.db", sound_clock.steady_ms)
         sounds = sounds_of(settings, frames, journal)
-        transcriber = Transcriber(settings, Publisher(turns, replay, journal), sounds)
+        transcriber = Transcriber(settings, Publisher(turns, replay, journal), sounds, sound_clock)
         stop = signals.stop_event(on_stop=transcriber.wake)
         signals.on_leave(transcriber.leave)
         control = ControlServer(

@@ -29,16 +29,19 @@ def title_of(given: Any) -> str | None:
 
 
 def obey(
-    question: dict[str, Any], minutes: Minutes, now_ms: int, tell: Callable[..., None]
+    question: dict[str, Any], minutes: Minutes, now: tuple[int, int], tell: Callable[..., None]
 ) -> dict[str, Any]:
-    """Begin or end a meeting where the sound is now; say what there was before, and `tell` of it."""
+    """Begin or end a meeting where the sound is now; say what there was before, and `tell` of it.
+
+    `now` is the time in epoch milliseconds, and the sound time of a frame that is heard now.
+    """
     before = minutes.meeting
     action = question.get("action")
     try:
         title = title_of(question.get("title"))
         if action not in ("start", "end"):
             raise ValueError("a meeting is started or ended")
-        meeting = minutes.cut_meetings(now_ms, title, begins=action == "start")
+        meeting = minutes.cut_meetings(now, title, begins=action == "start")
     except ValueError as error:
         return {"error": str(error)}
     except TurnJournalFullError:

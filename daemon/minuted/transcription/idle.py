@@ -26,6 +26,8 @@ DOUBT: Final = 0.15
 """From here on it may be speech: the mark waits there to see what becomes of it …"""
 DOUBT_FRAMES_MAX: Final = 20
 """… for a second, and no longer than that after the last doubt."""
+SAVED_DAYS_MAX: Final = 3
+"""Days of which the time is remembered that no session was open."""
 PASSED_S_MAX: Final = 5.0
 """More than this between two looks: the machine slept."""
 
@@ -50,8 +52,9 @@ class Idle:
         """Every frame from here up to `looked_before` was looked at, and is not speech."""
         self.looked_before = 0
         self._after_s = after_s
-        self._saved_s: float = known.get("saved_s", 0.0)
-        self._saved_day: str = known.get("saved_day", "")
+        self._saved_s: dict[str, float] = dict(known.get("saved_days", ()))
+        if "saved_day" in known:  # an older version
+            self._saved_s = {known["saved_day"]: known.get("saved_s", 0.0)}
         self._quiet = 0
         self._doubt = -1
         self._doubt_last = -1
@@ -148,23 +151,24 @@ class Idle:
 
     def tick(self, now_s: float, today: str, *, is_paused: bool = False) -> None:
         """Count the time in which no session is open for want of speech, on the day it passes."""
-        if today != self._saved_day:
-            self._saved_day, self._saved_s = today, 0.0
+        # A clock that is set to another day and back finds that day's count again.
+        self._saved_s.setdefault(today, 0.0)
+        while len(self._saved_s) > SAVED_DAYS_MAX:
+            del self._saved_s[next(day for day in self._saved_s if day != today)]
         if self.phase != "idle" or is_paused:
             self._ticked_s = None
             return
         if self._ticked_s is not None:
-            self._saved_s += min(PASSED_S_MAX, now_s - self._ticked_s)
+            self._saved_s[today] += min(PASSED_S_MAX, now_s - self._ticked_s)
         self._ticked_s = now_s
 
     def saved_s(self, today: str) -> float:
         """How long no session was open today because nobody spoke."""
-        return self._saved_s if today == self._saved_day else 0.0
+        return self._saved_s.get(today, 0.0)
 
     def to_state(self) -> dict[str, Any]:
         return {
             "since_ms": self.since_ms,
             "vain": self.vain,
-            "saved_s": round(self._saved_s, 1),
-            "saved_day": self._saved_day,
+            "saved_days": {day: round(saved_s, 1) for day, saved_s in self._saved_s.items()},
         }

@@ -346,26 +346,26 @@ class Minutes:
         heard_ms = self._intake.next_number * FRAME_MS
         return self._meetings.now(max(heard_ms, *self._meetings.cuts_ms, 0), self._gap_ms)
 
-    def cut_meetings(self, now_ms: int, title: str | None, *, begins: bool) -> Meeting | None:
+    def cut_meetings(self, now: tuple[int, int], title: str | None, *, begins: bool) -> Meeting | None:
         """End the meeting where the sound is now, and begin another one; store that. Give what was begun.
 
         Raises TurnJournalFullError.
         """
-        sound_ms = self._now_in_sound_ms(now_ms)
-        begun = self._meetings.cut(sound_ms, self._stretch_at(sound_ms), title, begins=begins)
+        sound_ms, stretch = self._now_in_sound(*now)
+        begun = self._meetings.cut(sound_ms, stretch, title, begins=begins)
         self.store()
         return begun
 
-    def _now_in_sound_ms(self, now_ms: int) -> int:
-        """Give where the sound is; where none comes, where it will go on: numbered by the time of day."""
+    def _now_in_sound(self, now_ms: int, now_sound_ms: int) -> tuple[int, Stretch]:
+        """Return where the sound is, and its stretch; where none comes, where it will go on."""
         newest_ms = self._intake.next_number * FRAME_MS
-        if newest_ms < 0:
-            return now_ms
-        stretch = self._intake.stretches.at(newest_ms)
+        stretch = self._stretch_at(max(newest_ms, 0))
         is_away = self._intake.has_ended or time.monotonic() - self._sound_s > AWAY_S
-        if is_away and stretch.source == MICROPHONE:
-            return max(newest_ms, now_ms - stretch.wall_offset_ms)
-        return newest_ms
+        if newest_ms >= 0 and not (is_away and stretch.source == MICROPHONE):
+            return newest_ms, stretch
+        # The wall clock may have been set since the last frame.
+        sound_ms = max(newest_ms, now_sound_ms)
+        return sound_ms, replace(stretch, wall_offset_ms=now_ms - sound_ms)
 
     @property
     def cuts_ms(self) -> Sequence[int]:

@@ -1,7 +1,8 @@
 """How long turns can be replayed: old ones go, but none that a sink still lacks."""
 
+import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ STEP_S: Final = 1.0
 ASK_WAIT_S: Final = 0.2
 """How long a sink's process may take to say how far it is; one that does not has everything kept for it."""
 DAY_MS: Final = 86_400_000
+SET_S_MIN: Final = 86_400.0
+"""Nothing is deleted for so long after the wall clock was set."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,26 +30,43 @@ log = structlog.get_logger(__name__)
 class Retention:
     """Prunes the turn journal once an hour, in steps: one sink asked or one batch deleted a call.
 
-    So a call takes no longer than ASK_WAIT_S or a batch's deletion.
+    So a call takes no longer than ASK_WAIT_S or a batch's deletion. Ages are those of the journal's own
+    clock, which nobody sets.
     """
 
-    def __init__(self, settings: Settings, journal: TurnJournal) -> None:
+    def __init__(
+        self, settings: Settings, journal: TurnJournal, going_on: Callable[[], Collection[str]] = tuple
+    ) -> None:
+        """`going_on` names the meetings that go on: of those everything stays."""
         self.pruned = 0
         """Records deleted since the start."""
         self._settings = settings
         self._journal = journal
+        self._going_on = going_on
+        self.reason = ""
+        """Why nothing is deleted for now."""
         self._due_s: float | None = None
         self._to_ask: deque[str] | None = None
         self._delivered: dict[str, int | None] = {}
         self._gone = 0
 
-    def tick(self, now_s: float, now_ms: int) -> None:
-        """Do the next step if its time has come. `now_s` is monotonic, `now_ms` epoch."""
+    def tick(self, now_s: float, now_ms: int, set_ago_s: float = math.inf) -> None:
+        """Do the next step if its time has come. `now_s` is monotonic, `now_ms` the journal's time.
+
+        `set_ago_s`: since when the wall clock was not set.
+        """
         if self._due_s is None:
             self._due_s = now_s + FIRST_S
-        if now_s >= self._due_s:
-            before_ms = now_ms - round(self._settings.journal.turns_days * DAY_MS)
-            self._due_s = now_s + (STEP_S if self._step(before_ms) else EVERY_S)
+        if now_s < self._due_s:
+            return
+        if set_ago_s < SET_S_MIN:
+            self.reason = "the clock was set: no record is deleted for a day"
+            self._to_ask = None
+            self._due_s = now_s + EVERY_S
+            return
+        self.reason = ""
+        before_ms = now_ms - round(self._settings.journal.turns_days * DAY_MS)
+        self._due_s = now_s + (STEP_S if self._step(before_ms) else EVERY_S)
 
     def _step(self, before_ms: int) -> bool:
         """Say whether there is more to do in this round."""
@@ -69,7 +89,7 @@ class Retention:
     def _prune(self, before_ms: int) -> int:
         first_to_keep = keep_from(self._delivered.values(), self._journal.last_seq)
         try:
-            gone = self._journal.prune(before_ms, first_to_keep)
+            gone = self._journal.prune(before_ms, first_to_keep, self._going_on())
         except TurnJournalFullError as error:
             log.warning("prune_failed", reason=str(error))
             return 0

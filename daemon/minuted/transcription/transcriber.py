@@ -11,8 +11,10 @@ import structlog
 from minuted import messages
 from minuted.bus import Poller, Wakeup
 from minuted.config import Settings
+from minuted.journal.sound_clock import SoundClock
 from minuted.journal.turns import TurnJournalFullError
 from minuted.runtime import pulse
+from minuted.runtime.clock import wall_ms
 from minuted.transcription import by_hand
 from minuted.transcription.among import Among
 from minuted.transcription.changing import Changing
@@ -30,6 +32,8 @@ from minuted.transcription.sounds import leave_nothing
 from minuted.transcription.wishes import Wishes
 
 TICK_S: Final = 0.05
+CLOCK_EVERY_S: Final = 30.0
+"""How often it is looked whether the wall clock was set."""
 ROOM_WAIT_S: Final = 5.0
 """With no room on the disk for a turn, how long until the next try."""
 LEAVE_S_MAX: Final = 2.0
@@ -46,7 +50,16 @@ class Transcriber:
     `drain`, `force_endpoint`, `wish`, `wake` and `status` may be called from any thread.
     """
 
-    def __init__(self, settings: Settings, publisher: Publisher, sounds: Sequence[Sound]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        sounds: Sequence[Sound],
+        sound_clock: SoundClock | None = None,
+    ) -> None:
+        """Without a `sound_clock`, use the one of the state folder."""
+        self._sound_clock = sound_clock or SoundClock(settings.state_dir)
+        self._clock_due_s = 0.0
         self._settings = settings
         self._publisher = publisher
         self._changing = Changing(settings, publisher.journal, self._tell)
@@ -54,7 +67,7 @@ class Transcriber:
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
         self._meetings = Meetings(publisher.journal.state("meetings"), publisher.journal.state("cuts"))
         self._order: Order[Callable[[], None]] = Order()
-        self._meter = Meter(settings, publisher.journal)
+        self._meter = Meter(settings, publisher.journal, self._sound_clock.steady_ms)
         self.revisions = revisions = Revisions(publisher)
         self._channels = [
             Channel(
@@ -79,7 +92,7 @@ class Transcriber:
         self._is_kept = True
         """What was left unheard is there for the next process."""
         self._halted_at_s: float | None = None
-        self._retention = Retention(settings, publisher.journal)
+        self._retention = Retention(settings, publisher.journal, self._meetings_going_on)
 
     def _among(self, sound: Sound, sounds: Sequence[Sound]) -> Among | None:
         """Give a channel's place among several; the only one of a configuration without names has none."""
@@ -138,6 +151,7 @@ class Transcriber:
             "partials": self._publisher.partials,
             "replayed": self._publisher.replayed,
             "pruned": self._retention.pruned,
+            "kept_because": self._retention.reason,
             "refused": self._publisher.refused,
             "malformed": sum(socket.malformed for socket in sockets),
             "epoch": journal.epoch,
@@ -226,10 +240,12 @@ class Transcriber:
                 for channel in self._channels:
                     channel.halt(str(error))
             self._halted_at_s = now_s
-        now_ms = time.time_ns() // 1_000_000
         self._meter.tick(now_s)
-        self._publisher.tick(now_s, now_ms)
-        self._retention.tick(now_s, now_ms)
+        self._publisher.tick(now_s, time.time_ns() // 1_000_000)
+        if now_s >= self._clock_due_s:
+            self._clock_due_s = now_s + CLOCK_EVERY_S
+            self._sound_clock.look()
+        self._retention.tick(now_s, self._sound_clock.steady_ms(), self._sound_clock.set_ago_s())
 
     def _transcribe(self, now_s: float) -> None:
         for channel in self._each():
@@ -270,8 +286,8 @@ class Transcriber:
             elif has_more:
                 break  # its moment is where the sound is now, not where we are with it
             else:
-                now_ms = time.time_ns() // 1_000_000
-                answer = by_hand.obey(question, self._foremost.minutes, now_ms, self._tell)
+                now = (wall_ms(), self._sound_clock.now_ms())
+                answer = by_hand.obey(question, self._foremost.minutes, now, self._tell)
             self.wishes.settle(answer)
         for channel in self._channels:
             self._changing.reach(channel.lanes.all)
@@ -281,6 +297,10 @@ class Transcriber:
         """The models of the sessions that are live, as they have said themselves."""
         lives = [channel.lanes.live for channel in self._channels]
         return {live.model for live in lives if live and live.model}
+
+    def _meetings_going_on(self) -> set[str]:
+        going_on = [channel.minutes.meeting for channel in self._channels]
+        return {meeting.id for meeting in going_on if meeting}
 
     @property
     def _foremost(self) -> Channel:

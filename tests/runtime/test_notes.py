@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from minuted.capture import notes
+from minuted.runtime import notes
 
 
 def test_a_note_is_stored_whole_and_taken_away(tmp_path):
