@@ -63,10 +63,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
     "sink": ("messages",),
-    "meeting_files": ("messages", "runtime.disk", "sink"),
+    "meeting_files": ("messages", "runtime.disk", "runtime.sealed", "runtime.shapes", "sink"),
     "control": ("bus", "config", "messages", "runtime"),
     "runtime": (),
-    "journal": ("messages",),
+    "journal": ("messages", "runtime.disk", "runtime.sealed", "runtime.shapes"),
     "capture": GROUND,
     "tokens": ("addresses", "config", "options", "runtime"),
     "transcription": (

@@ -9,7 +9,7 @@ how many there were is told, and not counted as time.
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final, NotRequired, Protocol, TypedDict
 
 import structlog
 
@@ -28,6 +28,13 @@ log = structlog.get_logger(__name__)
 
 class SpentError(Exception):
     """The day's limit is reached, and nobody will be there to go on tomorrow."""
+
+
+class CostState(TypedDict):
+    """What is stored: `Ledger.to_state`, and how many sessions were open."""
+
+    days: NotRequired[dict[str, tuple[float, int]]]
+    open: NotRequired[int]
 
 
 class Ledger:
@@ -57,7 +64,7 @@ class Meter:
     """Watches the sessions' sockets. Used from the loop's thread; `status` from any."""
 
     def __init__(self, settings: Settings, journal: TurnJournal) -> None:
-        state = journal.state("cost") or {}
+        state = journal.state("cost", CostState) or {}
         self.ledger = Ledger(state.get("days"))
         self._cost = settings.cost
         self._is_paid = settings.service == "assemblyai"

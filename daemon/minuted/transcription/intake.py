@@ -2,7 +2,7 @@
 
 from collections import deque
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, NotRequired, Protocol, TypedDict
 
 from minuted.bus import FramesIn
 from minuted.config import Settings
@@ -10,7 +10,7 @@ from minuted.journal.audio_reader import AudioReader, Cursor
 from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
 from minuted.messages import FRAME_MS, AudioEnd, AudioFrame, AudioGap
-from minuted.transcription.clock import Stretches
+from minuted.transcription.clock import Stretch, Stretches
 from minuted.transcription.holes import Hole
 
 RECORDS_MAX: Final = 1000
@@ -20,6 +20,16 @@ UNPACED_FRAMES_MAX: Final = 1200
 PAUSED: Final = "paused"
 DRIFT: Final = "drift"
 """The reason of a jump in the numbers where no sound is missing."""
+
+
+class IntakeState(TypedDict):
+    """What `Intake.to_state` gives."""
+
+    next_number: int
+    has_ended: bool
+    stretches: list[Stretch]
+    sound_before: NotRequired[int]
+    reason: NotRequired[str]
 
 
 class Frames(Protocol):
@@ -41,11 +51,15 @@ class Intake:
         """Go on from what `to_state` gave another process."""
         self.next_number: int = state["next_number"] if state else -1
         """The number after the newest frame or gap; -1 before the first."""
-        self.sound_before: int = state.get("sound_before", self.next_number) if state else -1
+        self.sound_before: int = (
+            min(self.next_number, state.get("sound_before", self.next_number)) if state else -1
+        )
         """The number after the newest frame that has sound; what follows is a hole that goes on."""
         self.has_ended: bool = state["has_ended"] if state else True
         """Capture has said that no more will come for now."""
         self.stretches = Stretches(state["stretches"] if state else (), self.next_number)
+        self.gone_before = -1
+        """Sound up to this number was taken in, and is gone with its journal; -1 where none is."""
         self.has_more = False
         """There is more to be taken in than was taken."""
         self.is_recording = False
@@ -133,18 +147,19 @@ class JournalIntake(Intake):
 
     def __init__(self, doorbell: FramesIn | None, reader: AudioReader, state: dict[str, Any] | None) -> None:
         """Without a doorbell, nobody is expected to add anything."""
-        newest = reader.newest_number
+        newest, gone_before = reader.newest_number, -1
         if state and newest < 0:
+            gone_before = state["next_number"]
             # The journal is gone: whatever comes is new.
             state = {**state, "next_number": -1, "has_ended": True}
         elif state:
             # What a power cut took was never stored: its numbers are given once more.
             state = {**state, "next_number": min(state["next_number"], newest + 1)}
         super().__init__(state)
+        self.gone_before = gone_before
         self._doorbell = doorbell
         self._reader = reader
         self._cursor = reader.cursor(max(0, self.next_number))
-        self._corrupt = 0
 
     def take(self, reached: int) -> list[Hole]:  # noqa: ARG002  # nobody waits for it: the journal is large
         for _ in range(RECORDS_MAX if self._doorbell else 0):
@@ -178,8 +193,7 @@ class JournalIntake(Intake):
         return self._reader.first_number
 
     def _why_missing(self, number: int) -> str:
-        corrupt, self._corrupt = self._corrupt, self._cursor.corrupt
-        if self._cursor.corrupt > corrupt:
+        if self._cursor.follows_damage:
             return "damaged"
         return "overflow" if number < self._reader.first_number else super()._why_missing(number)
 
@@ -301,7 +315,7 @@ def state_key(what: str, channel: str | None) -> str:
 
 def intake_of(settings: Settings, frames: FramesIn, journal: TurnJournal, source: str = "") -> Intake:
     """Make the intake that `journal.audio` asks for, going on where the last process was."""
-    state = journal.state(state_key("intake", source))
+    state = journal.state(state_key("intake", source), IntakeState)
     if settings.journal.audio == "disk":
         return JournalIntake(frames, AudioReader(Folder(settings.audio_dir(source))), state)
     return MemoryIntake(frames, int(settings.journal.memory_s_max * 1000 / FRAME_MS), state)
