@@ -330,3 +330,49 @@ def test_sessions_read_at_their_own_places(
     assert numbers(live) == [FIRST + 6]
     for each in (behind, live):
         each.close()
+
+
+def test_each_hole_has_its_own_reason_though_one_of_them_is_damage(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    """Records are read many at a time: the damage behind a hole is no reason of it."""
+    store(writer, *frames(FIRST, FIRST + 2))
+    store(writer, *frames(FIRST + 4, FIRST + 8))
+    writer.sync()
+    name = name_of(segment_numbers(folder)[0])
+    file = folder.path / name
+    data = bytearray(file.read_bytes())
+    size = len(data) // 6
+    data[5 * size - 40] ^= 0xFF  # in the fifth record
+    file.write_bytes(data)
+
+    assert journalled().take(0) == [
+        Hole(FIRST + 2, FIRST + 4, "not-captured"),
+        Hole(FIRST + 6, FIRST + 7, "damaged"),
+    ]
+
+
+def test_damage_at_the_end_of_a_segment_is_the_reason_of_the_hole_before_the_next(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    store(writer, *frames(FIRST, FIRST + SEGMENT_FRAMES + 3))
+    writer.sync()
+    file = folder.path / name_of(segment_numbers(folder)[0])
+    file.write_bytes(file.read_bytes()[:-10])
+
+    last = FIRST + SEGMENT_FRAMES - 1
+    assert journalled().take(0) == [Hole(last, last + 1, "damaged")]
+
+
+def test_how_far_sound_was_taken_in_is_known_when_its_journal_is_gone(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    store(writer, *frames(FIRST, FIRST + 3))
+    intake = journalled()
+    intake.take(0)
+    for number in segment_numbers(folder):
+        folder.unlink(name_of(number))
+
+    again = journalled(state_of(intake))
+    assert (intake.gone_before, again.gone_before) == (-1, FIRST + 3)
+    assert (again.next_number, journalled(None).gone_before) == (-1, -1)
