@@ -123,3 +123,15 @@ def test_one_that_has_run_out_leaves_a_new_one_that_another_process_noted(tmp_pa
     Pause(tmp_path).begin()
     far.tidy()
     assert Pause(tmp_path).is_on
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"until_ms": "x"}', '{"until_ms": NaN}', '{"until_ms": 1' + "0" * 400 + "}", "\udcff"],
+)
+def test_a_note_that_cannot_be_read_is_a_pause_until_somebody_ends_it(tmp_path, text):
+    """Somebody wanted not to be heard."""
+    (tmp_path / NOTE).write_bytes(text.encode(errors="surrogateescape"))
+    assert (Pause(tmp_path).is_on, Pause(tmp_path).until_ms) == (True, None)
+    Pause(tmp_path).end()
+    assert not Pause(tmp_path).is_on

@@ -1,13 +1,12 @@
 """A pause for privacy: noted in the state folder, so that no restart ends it, and told to threads."""
 
-import json
 import math
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import structlog
 
@@ -19,6 +18,12 @@ NOTE: Final = "paused.json"
 NOT_PAUSED: Final = 0.0
 
 log = structlog.get_logger(__name__)
+
+
+class PauseNote(TypedDict):
+    """What is noted of a pause."""
+
+    until_ms: float | None
 
 
 class Pause:
@@ -148,12 +153,11 @@ def _end_of(until_ms: float) -> int | None:
 
 def _read(note: Path) -> float:
     try:
-        noted: Any = json.loads(note.read_bytes())
-        until_ms = noted["until_ms"]
+        until_ms = notes.read(note, PauseNote)["until_ms"]
         return math.inf if until_ms is None else float(until_ms)
     except FileNotFoundError:
         return NOT_PAUSED
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         # Somebody wanted not to be heard; until when is not to be read any more.
         log.error("pause_unreadable", path=str(note))
         return math.inf

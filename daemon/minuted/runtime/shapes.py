@@ -55,9 +55,9 @@ def fitted(shape: Any, value: Any, where: str = "the value") -> Any:
 
 
 def _is_plain(shape: Any, value: Any) -> bool:
-    if shape is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    if shape is int:
+    if shape is float and isinstance(value, float):
+        return isfinite(value)
+    if shape in (int, float):
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= INTEGER_MAX
     return value is None if shape is types.NoneType else isinstance(value, shape)
 
