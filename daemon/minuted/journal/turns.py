@@ -38,6 +38,8 @@ PAGE_MAX: Final = 500
 """Records in one page of a replay."""
 DAMAGED_MAX: Final = 10_000
 """Damaged records that are remembered, so that each is told of once."""
+STRAY_MIN: Final = 10_000
+"""Numbers that are left out before a record that cannot be read: its own is damaged."""
 PRUNED_MAX: Final = 1000
 """Records deleted at once; some 20 ms."""
 WAL_PAGES: Final = 1000
@@ -64,6 +66,7 @@ _COLUMNS: Final = {
 }
 
 _OF_MEETING: Final = "meeting_id = ? AND place > ? ORDER BY place LIMIT ?"
+_LAST_TWO: Final = "SELECT seq, record FROM records ORDER BY seq DESC LIMIT 2"
 _ENDS: Final = "SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)"
 """Two queries: a single one would read every record."""
 
@@ -111,6 +114,7 @@ class TurnJournal:
         noted_epoch, noted_seq = self._noted()
         self.epoch: str = self.state("epoch", str) or self._begin_epoch(noted_epoch)
         with database.noticing_damage(path):
+            self._drop_strays()
             first, last = self._database.execute(_ENDS).fetchone()
         self.last_seq: int = max(last or 0, noted_seq if noted_epoch == self.epoch else 0)
         self.first_seq: int = first or (self.last_seq + 1 if self.last_seq else 0)
@@ -246,6 +250,18 @@ class TurnJournal:
         if self._note >= 0:
             os.close(self._note)
             self._note = -1
+
+    def _drop_strays(self) -> None:
+        """Delete records whose number is damaged: everybody would ask for all those before it."""
+        while True:
+            rows = self._database.execute(_LAST_TWO).fetchall()
+            before = rows[1][0] if len(rows) > 1 else 0
+            if not rows or rows[0][0] - before <= STRAY_MIN:
+                return
+            if unpack_record(*rows[0])["type"] != DAMAGED:
+                return
+            log.error("record_damaged", seq=rows[0][0])
+            self._database.execute("DELETE FROM records WHERE seq = ?", (rows[0][0],))
 
     def _begin_epoch(self, noted: str) -> str:
         epoch = secrets.token_hex(8)

@@ -111,6 +111,10 @@ class Minutes:
         for hole in holes:
             self.marks.skip(hole.from_number, hole.to_number)
         self._holes.extend(hole for hole in holes if hole.reason)
+        for hole in self._intake.missing():
+            is_last = hole.from_number >= self._intake.sound_before
+            self.marks.skip(hole.from_number, self._intake.next_number if is_last else hole.to_number)
+            self._given_up.append(hole)
         self._lose_before(first, sent, now_s)
         while self._holes:
             # Killed in between, the next process has to find the following ones.
