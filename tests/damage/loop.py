@@ -24,7 +24,7 @@ from .round import Outcome, run
 
 WRONG_MAX: Final = 20
 """After so many wrong rounds it is given up: they are enough to look at."""
-AT_ONCE: Final = 3
+AT_ONCE: Final = 5
 """Rounds of a job: most of each is waiting for sound to be heard at its pace."""
 
 

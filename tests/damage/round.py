@@ -147,7 +147,9 @@ def _work(base: Base, outcome: Outcome) -> None:
 
 def _judge(kind: str, base: Base, receiver: Receiver, outcome: Outcome) -> None:
     log = log_of(base.folder)
-    outcome.told = Counter(str(each["event"]) for each in log if each.get("event") in TOLD)
+    # A recording without a note is one that nobody has begun.
+    telling = TOLD | {"recording_begun"} if kind == "notes" else TOLD
+    outcome.told = Counter(str(each["event"]) for each in log if each.get("event") in telling)
     turns, files = base.folder / "turns.jsonl", sorted((base.folder / "srt").glob("*.srt"))
     srt = [word for file in files for word in from_srt(NO_AUDIO.sub("", file.read_text())).words]
     outputs = {

@@ -71,6 +71,7 @@ def begin(
             },
         )
         reached("recording-noted")
+        log.info("recording_begun", first_number=playing.first_number)
     return playing
 
 
