@@ -308,8 +308,12 @@ def read_place(path: Path) -> tuple[str, int] | None:
         ) as file:
             row = file.execute("SELECT epoch, seq FROM cursor").fetchone()
         return _place_of(row)[:2]
-    except (sqlite3.Error, ValueError):
-        return _noted(path) if path.exists() else None
+    except (sqlite3.Error, ValueError) as error:
+        is_locked = getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+        )
+        return None if is_locked or not path.exists() else _noted(path)
 
 
 def _place_of(row: tuple[Any, ...] | None) -> tuple[str, int, str]:
