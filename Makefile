@@ -6,7 +6,7 @@ READY := .venv/.installed
 # What the tests need beside Python: a sound server for the virtual microphone, PortAudio, and a systemd to boot.
 DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime
 
-.PHONY: help demo test lint types pytest test-systemd kills soak benches constraints sample packages debian clean
+.PHONY: help demo test lint types pytest test-systemd kills damage soak benches constraints sample packages debian clean
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 16
@@ -27,7 +27,7 @@ types: $(READY)
 pytest: $(READY)
 	$(BIN)/pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
-# How many kills, the first round's seed, and how many rounds at once.
+# How many kills or damaged files, the first round's seed, and how many rounds at once.
 N ?= 1000
 SEED ?= 1
 JOBS ?= 2
@@ -35,6 +35,9 @@ HOURS ?= 8
 
 kills: $(READY)  ## Kill whole daemons at random and judge what comes out: N=1000 SEED=1 JOBS=2.
 	@PYTHONPATH=tests $(BIN)/python -m kills.loop --kills $(N) --seed $(SEED) --jobs $(JOBS)
+
+damage: $(READY)  ## Damage stored files at random, start what reads them and judge what comes of it: N=1000 SEED=1 JOBS=2.
+	@PYTHONPATH=tests $(BIN)/python -m damage.loop --rounds $(N) --seed $(SEED) --jobs $(JOBS)
 
 soak: $(READY)  ## Play a whole day at many times its pace, watching every word and the memory: HOURS=8.
 	@$(BIN)/python tests/soak/day.py --hours $(HOURS)

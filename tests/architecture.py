@@ -63,7 +63,9 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "bus": ("doors", "messages"),
     "keys": ("addresses", "config", "doors", "options"),
     "sink": ("messages",),
-    "meeting_files": ("messages", "runtime.disk", "runtime.durations", "sink"),
+    "meeting_files": (
+        *("messages", "runtime.disk", "runtime.durations", "runtime.sealed", "runtime.shapes", "sink"),
+    ),
     "control": ("bus", "config", "messages", "runtime"),
     "runtime": (),
     "journal": ("messages", "runtime"),
@@ -104,6 +106,7 @@ MOMENTS: Mapping[str, str] = {
     "engine/server.py": "the day whose worst lag is shown",
     "engine/session.py": "expires_at, as the protocol has it",
     "journal/cursor.py": "when a dead letter was put aside, for people",
+    "journal/database.py": "the name of a damaged file that is kept, for people",
     "journal/folder.py": "compared with files' times, which are its too; wrong, a folder is listed again",
     "journal/sound_clock.py": "how long the machine was off, which no other clock tells",
     "journal/turns.py": "of a journal that is given no other clock",

@@ -117,3 +117,75 @@ def test_a_meeting_at_a_time_no_calendar_has_is_rejected(started_at_ms: int) -> 
     """Tried again, it would hold up all that is said after it."""
     with pytest.raises(Reject, match="no calendar has"):
         next(names_of(replace(turn(1), meeting_started_at_ms=started_at_ms), ".srt"))
+
+
+OTHER = {"meeting_id": "meeting-2", "meeting_started_at_ms": NINE_THIRTY_MS + 3_600_000}
+
+
+def spoilt(text: bytes) -> bytes:
+    place = text.index(b"one")
+    return text[:place] + b"oNe" + text[place + 3 :]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoilt,
+        lambda text: text[:20],
+        lambda text: b"\xff" * len(text),
+        lambda text: b"[1]\n" * len(text),
+        None,
+    ],
+)
+@pytest.mark.parametrize("sink", ["srt", "txt"])
+def test_a_damaged_hidden_file_costs_its_meeting_alone_and_is_told_of_once(tmp_path, sink, spoil, capsys):
+    """What is written stays; what is still said of that meeting goes into another file."""
+    live = opened(sink, directory=tmp_path)
+    write_all(live, turn(1, "one"), turn(3, "three"), turn(4, "four", **OTHER))
+    files = sorted(tmp_path.glob(f"*.{sink}"))
+    kept = tmp_path / ".minuted" / f"{files[0].name}.passages"
+    kept.unlink() if spoil is None else kept.write_bytes(spoil(kept.read_bytes()))
+
+    again = opened(sink, json.loads(json.dumps(live.checkpoint)), directory=tmp_path)
+    again.write(replace(turn(2, "two"), seq=5))
+    again.revise_all([replace(turn(3, "three"), seq=6, type="revision", revision=1, speaker="Anna")])
+    again.write(replace(turn(5, "five", **OTHER), seq=7))
+    again.write(replace(turn(8, "eight"), seq=8))
+
+    texts = {file.name: file.read_text() for file in sorted(tmp_path.glob(f"*.{sink}"))}
+    assert len(texts) == 3
+    assert "one" in texts[files[0].name]
+    assert "three" in texts[files[0].name]
+    assert sum("two" in text for text in texts.values()) == 1
+    assert sum("eight" in text for text in texts.values()) == 1
+    assert "five" in texts[files[1].name]
+    assert capsys.readouterr().out.count("meeting_file_damaged") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"bytes": "many"}, {"last": [1]}, {"file": "../elsewhere.srt"}, {"passages_bytes": -1}, {"file": None}],
+)
+def test_a_meeting_of_the_checkpoint_that_cannot_be_read_is_left_alone(tmp_path, change, capsys):
+    live = opened("srt", directory=tmp_path)
+    write_all(live, turn(1, "one"), turn(2, "two", **OTHER))
+    stored = json.loads(json.dumps(live.checkpoint))
+    first = turn(1, "one").meeting_id
+    stored["meetings"][first] |= change
+    stored["meetings"][OTHER["meeting_id"]]["later"] = 1  # of a later version
+    again = opened("srt", stored, directory=tmp_path)
+    write_all(again, turn(3, "three"), turn(4, "four", **OTHER))
+    assert len(list(tmp_path.glob("*.srt"))) == 3
+    assert capsys.readouterr().out.count("meeting_file_damaged") == 1
+
+
+def test_a_link_with_the_next_file_s_name_is_not_followed(tmp_path):
+    """It may lead into a place that its maker cannot write to."""
+    folder, elsewhere = tmp_path / "srt", tmp_path / "elsewhere"
+    folder.mkdir()
+    name = next(names_of(turn(1, "one"), ".srt"))
+    (folder / name).symlink_to(elsewhere)
+    write_all(opened("srt", directory=folder), turn(1, "one"))
+    assert not elsewhere.exists()
+    (file,) = [path for path in folder.glob("*.srt") if not path.is_symlink()]
+    assert "one" in file.read_text()

@@ -18,9 +18,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import structlog
+
 from .messages import Gap, Turn
 from .runtime.disk import sync_folder
 from .runtime.durations import brief
+from .runtime.sealed import opened, sealed
+from .runtime.shapes import MisshapenError, fitted
 from .sink import Reject, Sink
 
 NAME_BYTES_MAX: Final = 100
@@ -29,6 +33,13 @@ MEETINGS_MAX: Final = 20
 
 As many as have speakers that can be named."""
 _WHY: Final = {"paused": "paused", "outage": "not transcribed", "journal-full": "not transcribed"}
+
+
+log = structlog.get_logger(__name__)
+
+
+class MeetingDamagedError(Exception):
+    """What is kept of a meeting in the hidden folder cannot be read."""
 
 
 class Passage(NamedTuple):
@@ -116,14 +127,17 @@ class MeetingFiles(Sink):
 
     def write(self, turn: Turn) -> None:
         passage = self.passage(turn)
-        if passage.cues:
-            meeting = self._committed(turn.meeting_id) or self._begun(turn, passage)
-            self._add(turn.meeting_id, passage, meeting)
+        if not passage.cues:
+            return
+        meeting = self._committed(turn.meeting_id)
+        if meeting and self._has_added(turn.meeting_id, passage, meeting):
+            return
+        self._add(turn.meeting_id, passage, self._begun(turn, passage))
 
     def gap(self, gap: Gap) -> None:
         # A gap alone is no meeting: it begins no file.
         if meeting := self._committed(gap.meeting_id):
-            self._add(gap.meeting_id, self.passage(gap), meeting)
+            self._has_added(gap.meeting_id, self.passage(gap), meeting)
 
     def revise(self, turn: Turn) -> None:
         self.revise_all([turn])
@@ -133,10 +147,32 @@ class MeetingFiles(Sink):
         for meeting_id in dict.fromkeys(turn.meeting_id for turn in turns):
             own = [turn for turn in turns if turn.meeting_id == meeting_id]
             if meeting := self._committed(meeting_id):
-                seqs = {passage.id: passage.seq for passage in reversed(self._passages(meeting))}
-                revised = [self.passage(turn)._replace(seq=seqs[turn.id]) for turn in own if turn.id in seqs]
-                if revised:
-                    self._commit(meeting_id, self._rewritten(self._kept(meeting, *revised)))
+                try:
+                    self._revise(meeting_id, own, meeting)
+                except MeetingDamagedError:
+                    self._leave(meeting_id, meeting)
+
+    def _revise(self, meeting_id: str, turns: Sequence[Turn], meeting: Meeting) -> None:
+        seqs = {passage.id: passage.seq for passage in reversed(self._passages(meeting))}
+        revised = [self.passage(turn)._replace(seq=seqs[turn.id]) for turn in turns if turn.id in seqs]
+        if revised:
+            self._commit(meeting_id, self._rewritten(self._kept(meeting, *revised)))
+
+    def _has_added(self, meeting_id: str, passage: Passage, meeting: Meeting) -> bool:
+        """Add a passage; False where the meeting's file cannot be gone on with."""
+        try:
+            self._add(meeting_id, passage, meeting)
+        except MeetingDamagedError:
+            self._leave(meeting_id, meeting)
+            return False
+        return True
+
+    def _leave(self, meeting_id: str, meeting: Meeting) -> None:
+        """Leave a meeting's file as it is: what is still said of it goes into another."""
+        log.error("meeting_file_damaged", sink=self.name, file=meeting.file, meeting_id=meeting_id)
+        meetings = self._meetings()
+        meetings.pop(meeting_id, None)
+        self.checkpoint = _checkpoint_of(meetings)
 
     def _add(self, meeting_id: str, passage: Passage, meeting: Meeting) -> None:
         text, longer, end = self._composed([passage], meeting)
@@ -156,7 +192,15 @@ class MeetingFiles(Sink):
         return heading + text, longer._replace(bytes=meeting.bytes + len(text), start_ms=start_ms), end
 
     def _meetings(self) -> dict[str, Meeting]:
-        return {key: Meeting(**known) for key, known in self.checkpoint.get("meetings", {}).items()}
+        stored, found = self.checkpoint.get("meetings", {}), {}
+        for key, known in stored.items() if isinstance(stored, dict) else ():
+            try:
+                found[key] = _meeting_of(known)
+            except MisshapenError as error:
+                log.error("meeting_file_damaged", sink=self.name, meeting_id=key, reason=str(error))
+        if len(found) < len(stored):
+            self.checkpoint = {"meetings": {key: stored[key] for key in found}}
+        return found
 
     def _commit(self, meeting_id: str, meeting: Meeting) -> None:
         meetings = self._meetings()
@@ -165,7 +209,7 @@ class MeetingFiles(Sink):
             oldest = meetings.pop(next(iter(meetings)))
             self._passages_file(oldest).unlink(missing_ok=True)
         meetings[meeting_id] = meeting
-        self.checkpoint = {"meetings": {key: known._asdict() for key, known in meetings.items()}}
+        self.checkpoint = _checkpoint_of(meetings)
 
     def _committed(self, meeting_id: str) -> Meeting | None:
         """Bring a meeting's files to what is committed of them; None where one has been taken away."""
@@ -173,15 +217,21 @@ class MeetingFiles(Sink):
         if meeting is None:
             return None
         file, kept = self.directory / meeting.file, self._passages_file(meeting)
-        if not file.exists() or not kept.exists() or kept.stat().st_size < meeting.passages_bytes:
+        if not file.is_file():
+            return None  # taken away
+        try:
+            if not kept.is_file() or kept.stat().st_size < meeting.passages_bytes:
+                raise MeetingDamagedError
+            os.truncate(kept, meeting.passages_bytes)
+            if file.stat().st_ino == meeting.inode and file.stat().st_size >= meeting.bytes:
+                os.truncate(file, meeting.bytes)
+            else:
+                # Written anew for a turn that was then not committed, or changed by somebody else.
+                meeting = self._rewritten(meeting)
+                self._commit(meeting_id, meeting)
+        except MeetingDamagedError:
+            self._leave(meeting_id, meeting)
             return None
-        os.truncate(kept, meeting.passages_bytes)
-        if file.stat().st_ino == meeting.inode and file.stat().st_size >= meeting.bytes:
-            os.truncate(file, meeting.bytes)
-        else:
-            # Written anew for a turn that was then not committed, or changed by somebody else.
-            meeting = self._rewritten(meeting)
-            self._commit(meeting_id, meeting)
         return meeting
 
     def _begun(self, turn: Turn, passage: Passage) -> Meeting:
@@ -192,7 +242,9 @@ class MeetingFiles(Sink):
 
         def is_free(name: str) -> bool:
             path = self.directory / name
-            return name not in others and (not path.exists() or text.startswith(path.read_bytes()))
+            if name in others or path.is_symlink():  # also one that leads nowhere
+                return False
+            return not path.exists() or (path.is_file() and text.startswith(path.read_bytes()))
 
         return Meeting(file=next(filter(is_free, names_of(turn, self.suffix))), heading=heading)
 
@@ -200,15 +252,19 @@ class MeetingFiles(Sink):
         return self.directory / ".minuted" / f"{meeting.file}.passages"
 
     def _passages(self, meeting: Meeting) -> list[Passage]:
-        lines = self._passages_file(meeting).read_bytes()[: meeting.passages_bytes].splitlines()
-        kept = (Passage(**json.loads(line)) for line in lines)
+        """Read them all. Raises MeetingDamagedError: a file written anew would lack what cannot be read."""
+        data = self._passages_file(meeting).read_bytes()[: meeting.passages_bytes]
+        try:
+            kept = [_passage_of(line) for line in data.decode().split("\n") if line]
+        except (ValueError, TypeError, RecursionError):
+            raise MeetingDamagedError from None
         # A revision has the id and the number of what it revises, and so takes its place.
         known = {(passage.id, passage.seq): passage for passage in kept}
         return sorted(known.values(), key=_place_of)
 
     def _kept(self, meeting: Meeting, *passages: Passage) -> Meeting:
         """Keep passages for the day the file must be written anew."""
-        lines = b"".join(json.dumps(passage._asdict()).encode() + b"\n" for passage in passages)
+        lines = b"".join(sealed(json.dumps(passage._asdict())).encode() + b"\n" for passage in passages)
         write_at(self._passages_file(meeting), meeting.passages_bytes, lines)
         return meeting._replace(passages_bytes=meeting.passages_bytes + len(lines))
 
@@ -224,6 +280,25 @@ class MeetingFiles(Sink):
             new.unlink(missing_ok=True)
         sync_folder(self.directory)
         return whole._replace(inode=inode)
+
+
+def _passage_of(line: str) -> Passage:
+    """Read a kept passage. Raises ValueError."""
+    return Passage(**fitted(Passage, json.loads(opened(line)), "passage"))
+
+
+def _meeting_of(known: Any) -> Meeting:
+    """Read a meeting of a checkpoint. Raises MisshapenError."""
+    values = fitted(Meeting, known, "meeting")
+    sizes = [values[name] for name in ("bytes", "passages_bytes", "cues", "end_at")]
+    if min(sizes) < 0 or Path(values["file"]).name != values["file"]:
+        raise MisshapenError("meeting.file is no place in a folder")
+    last = values["last"]
+    return Meeting(**{**values, "last": last and tuple(last)})
+
+
+def _checkpoint_of(meetings: dict[str, Meeting]) -> dict[str, Any]:
+    return {"meetings": {key: known._asdict() for key, known in meetings.items()}}
 
 
 def _place_of(passage: Passage) -> tuple[int, int]:
@@ -258,7 +333,7 @@ def write_at(path: Path, at_bytes: int, data: bytes, patch: tuple[int, bytes] = 
 
     `patch` puts bytes in the place of as many. Where there is no room the file is cut back.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
     try:
         os.ftruncate(file, at_bytes)
         os.pwrite(file, patch[1], patch[0])

@@ -299,3 +299,15 @@ def test_what_was_noted_is_carried_into_this_boot(noted, end):
 )
 def test_the_earlier_of_both_readings_counts_where_the_clock_is_right(wall_ms, is_set, boot_ms):
     assert settled(End(boot_id="b", boot_ms=70_000, wall_ms=wall_ms), NOW, is_set=is_set).boot_ms == boot_ms
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"until_ms": "x"}', '{"until_ms": NaN}', '{"until_ms": 1' + "0" * 400 + "}", "\udcff"],
+)
+def test_a_note_that_cannot_be_read_is_a_pause_until_somebody_ends_it(tmp_path, text):
+    """Somebody wanted not to be heard."""
+    (tmp_path / NOTE).write_bytes(text.encode(errors="surrogateescape"))
+    assert (Pause(tmp_path).is_on, Pause(tmp_path).until_ms) == (True, None)
+    Pause(tmp_path).end()
+    assert not Pause(tmp_path).is_on

@@ -1,5 +1,6 @@
 """A recording is played once in a run, however often the process that plays it is killed."""
 
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -198,3 +199,25 @@ def test_what_was_stored_of_a_stopped_resumed_playing_is_right_too(
     *frames, last = process.journal
     assert b"".join(frame.pcm for frame in frames) == noise[: len(frames) * FRAME_BYTES]
     assert last == AudioEnd(next_number=frames[-1].number + 1, reason="stopped")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"first_number": 1 << 62},
+        {"first_number": -5},
+        {"started_at_ms": "now"},
+        {"first_number": 1e999},
+        {"run": 5},
+    ],
+)
+def test_a_note_of_a_recording_that_cannot_be_read_has_it_played_from_its_beginning(tmp_path, change, capsys):
+    """Twice is better than never, and no process may end of it again and again."""
+    begun = begin(tmp_path, "run", "talk.wav", 0, NOW)
+    note = tmp_path / NOTE
+    note.write_text(json.dumps({**json.loads(note.read_text()), **change}))
+    again = begin(tmp_path, "run", "talk.wav", begun.first_number + 10, NOW)
+    assert not again.goes_on
+    assert again.first_number >= begun.first_number + 10
+    assert "recording_note_damaged" in capsys.readouterr().out
+    assert begin(tmp_path, "run", "talk.wav", again.first_number + 5, NOW).goes_on

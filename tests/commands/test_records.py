@@ -1,6 +1,8 @@
 """The same records, whether a daemon gives them or its file."""
 
 import socket
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -84,4 +86,35 @@ def test_what_another_version_wrote_is_counted_and_left_out(make_settings) -> No
         whole = records.maps
         records.maps = lambda *asked: [{**each, "v": each["seq"]} for each in whole(*asked)]
         assert [record.seq for record in records.between(1, 3)] == [1]
+        assert records.unreadable == 2
+
+
+def test_of_other_meetings_nothing_is_looked_at(make_settings, monkeypatch) -> None:
+    """An old meeting among a hundred thousand turns would take half a minute, and all of them in memory."""
+    settings = make_settings()
+    journal = TurnJournal(settings.state_dir / "turns.db")
+    for number in range(30):
+        journal.commit(turn(None, meeting_id=f"m{number // 10}"))
+    journal.close()
+    looked_at = []
+
+    def look(values):
+        looked_at.append(values["seq"])
+        return record_of(values)
+
+    monkeypatch.setattr("minuted.commands.records.record_of", look)
+    with stored(settings) as records:
+        (page,) = records.backwards(meeting_id="m1")
+    assert [record.seq for record in page] == looked_at == list(range(11, 21))
+
+
+def test_a_damaged_record_is_counted_and_the_others_are_given(make_settings) -> None:
+    settings = make_settings()
+    keep(settings, 5)
+    with closing(sqlite3.connect(settings.state_dir / "turns.db")) as file:
+        file.execute("UPDATE records SET record = 'text' WHERE seq = 3")
+        file.execute("DELETE FROM records WHERE seq = 4")
+        file.commit()
+    with stored(settings) as records:
+        assert [record.seq for record in records.between(1, 5)] == [1, 2, 5]
         assert records.unreadable == 2

@@ -325,3 +325,22 @@ def test_a_gap_has_its_place_among_the_turns() -> None:
     )
     journal.take()
     assert journal.seqs() == [1, 2]
+
+
+def test_records_that_cannot_be_read_are_missed_as_one_stretch_and_the_rest_is_given() -> None:
+    """Each costs itself alone; what stands in its place is no malformed answer."""
+    journal = Journal()
+    journal.publish(8, arrives=False)
+    journal.beat()
+    assert journal.ask()
+    for record in journal.records:
+        is_damaged = record.seq in (3, 4, 5, 8)
+        values = {"v": 1, "type": "damaged", "seq": record.seq} if is_damaged else record.to_map()
+        journal.follower.hear_replay(values, journal.now_s)
+    journal.follower.hear_replay(end_marker(journal, 9), journal.now_s)
+    journal.take()
+    assert journal.seqs() == [1, 2, 6, 7]
+    missed = [Position("one", 5, "missed", 3), Position("one", 8, "missed", 1)]
+    assert [position for position in journal.positions if position.reason == "missed"] == missed
+    assert journal.follower.malformed == 0
+    assert journal.follower.seq == 8

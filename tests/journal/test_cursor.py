@@ -1,8 +1,11 @@
 """A sink's place, its checkpoint and its dead letters."""
 
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -161,12 +164,125 @@ def test_two_cursors_in_one_process_exclude_each_other_too(path: Path) -> None:
     cursor.close()
 
 
-def test_a_file_that_is_no_database_is_an_error(path: Path) -> None:
+def damaged(path: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(statement, values)
+        file.commit()
+
+
+@pytest.fixture
+def placed(path: Path) -> Path:
+    """The file of a sink that has got to record 6, and has put another aside."""
+    with closing(Cursor(path)) as cursor:
+        cursor.place("one", 4)
+        cursor.reject(turn(5), "refused")
+        cursor.advance(6, encoded({"bytes": 120}))
+        cursor.prepare("one", 7, "a body")
+    return path
+
+
+NO_DATABASE = b"these are not the bytes you are looking for" * 20
+
+
+def test_a_file_that_is_no_database_is_kept_aside_and_the_place_is_known(placed: Path) -> None:
     """It may be the only copy of something: it is not overwritten."""
-    path.parent.mkdir()
-    path.write_text("these are not the bytes you are looking for" * 20)
+    placed.write_bytes(NO_DATABASE)
+    with closing(Cursor(placed)) as cursor:
+        assert (cursor.epoch, cursor.seq, cursor.checkpoint, cursor.is_damaged) == ("one", 6, {}, False)
+        cursor.advance(7)
+    (aside,) = placed.parent.glob("webhook.db.damaged-*")
+    assert aside.read_bytes() == NO_DATABASE
+    with closing(Cursor(placed)) as cursor:
+        assert (cursor.epoch, cursor.seq) == ("one", 7)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE cursor SET seq = 900",
+        "UPDATE cursor SET seq = 'six'",
+        "UPDATE cursor SET epoch = 'two'",
+        "UPDATE cursor SET epoch = x'ff'",
+        "UPDATE cursor SET checkpoint = '{'",
+        "UPDATE cursor SET checkpoint = '[]'",
+        "DELETE FROM cursor",
+        "DROP TABLE cursor",
+    ],
+)
+def test_a_place_that_is_damaged_is_taken_from_the_note_beside_it(
+    placed: Path, change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Records would be passed over, or come twice."""
+    damaged(placed, change)
+    assert read_place(placed) == ("one", 6)
+    with closing(Cursor(placed)) as cursor:
+        assert (cursor.epoch, cursor.seq, cursor.checkpoint) == ("one", 6, {})
+        assert cursor.count_dead_letters() == 1
+        cursor.advance(7)
+    assert capsys.readouterr().out.count("place_damaged") == 1
+
+
+def test_where_nobody_can_tell_the_place_the_sink_begins_with_the_oldest_record(placed: Path) -> None:
+    placed.write_bytes(NO_DATABASE)
+    placed.with_suffix(".place").write_bytes(b"\xff" * 60)
+    with closing(Cursor(placed)) as cursor:
+        assert (cursor.epoch, cursor.seq, cursor.is_damaged) == ("", 0, True)
+    with closing(Cursor(placed)) as cursor:
+        assert cursor.is_damaged, "also where its process ended before it had begun"
+        cursor.place("one", 0)
+    with closing(Cursor(placed)) as cursor:
+        assert not cursor.is_damaged
+
+
+def test_what_an_older_version_stored_is_read(placed: Path) -> None:
+    placed.with_suffix(".place").unlink()
+    damaged(placed, "UPDATE cursor SET seq = 5, checkpoint = '{\"bytes\": 1}'")
+    damaged(placed, "UPDATE prepared SET value = 'an older body'")
+    with closing(Cursor(placed)) as cursor:
+        assert (cursor.epoch, cursor.seq, cursor.checkpoint) == ("one", 5, {"bytes": 1})
+        assert cursor.prepared("one", 7) == "an older body"
+
+
+def test_a_prepared_value_that_is_damaged_is_prepared_anew(placed: Path) -> None:
+    """A sink would try it for ever."""
+    damaged(placed, "UPDATE prepared SET value = replace(value, 'body', 'bodi')")
+    with closing(Cursor(placed)) as cursor:
+        assert cursor.prepared("one", 7) is None
+
+
+@pytest.mark.parametrize("record", ["{", "[]", "5", b"\xff"])
+def test_a_dead_letter_that_is_damaged_is_listed_without_its_record(placed: Path, record: object) -> None:
+    damaged(placed, "UPDATE dead_letters SET record = ?", record)
+    with closing(Cursor(placed)) as cursor:
+        (letter,) = cursor.dead_letters()
+        assert (letter.seq, letter.record) == (5, {})
+        assert letter.reason == "refused (the record is damaged)"
+        assert cursor.drop() == [5]
+
+
+def test_damage_that_shows_while_it_works_ends_the_process_and_no_other(placed: Path) -> None:
+    with closing(Cursor(placed)) as cursor:
+        cursor._database.execute("PRAGMA writable_schema = ON")
+        cursor._database.execute("UPDATE sqlite_master SET rootpage = 999 WHERE name = 'cursor'")
     with pytest.raises(sqlite3.DatabaseError):
-        Cursor(path)
+        for _ in range(2):
+            with closing(Cursor(placed)) as cursor:
+                cursor.advance(cursor.seq + 1)
+                raise sqlite3.DatabaseError("it was noticed when it was opened")
+    with closing(Cursor(placed)) as cursor:
+        assert (cursor.epoch, cursor.seq) == ("one", 7)
+
+
+def test_nobody_else_may_read_it_whatever_the_umask(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with closing(Cursor(path)) as cursor:
+            cursor.place("one", 1)
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert set(modes) == {"webhook.db", "webhook.db-wal", "webhook.place"}
+    assert set(modes.values()) == {0o640}
 
 
 def test_commits_are_synced_to_the_disk(path: Path) -> None:

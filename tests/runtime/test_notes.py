@@ -2,6 +2,8 @@
 
 import json
 import os
+from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
@@ -26,3 +28,46 @@ def test_a_note_that_cannot_be_written_leaves_the_one_before(tmp_path):
     with pytest.raises(TypeError):
         notes.store(note, {"a": object()})
     assert json.loads(note.read_text()) == {"a": 1}
+
+
+class Shape(TypedDict):
+    number: int
+
+
+def test_a_note_that_was_stored_is_read(tmp_path: Path) -> None:
+    note = tmp_path / "a.json"
+    with pytest.raises(FileNotFoundError):
+        notes.read(note, Shape)
+    notes.store(note, {"number": 5})
+    assert notes.read(note, Shape) == {"number": 5}
+    assert json.loads(note.read_text()) == {"number": 5}, "older versions read it too"
+    note.write_text('{"number": 6, "later": 1}')
+    assert notes.read(note, Shape)["number"] == 6
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"5",
+        b"\xff",
+        b'{"number": "x"}',
+        b'{"number": 1e999}',
+        b"[" * 100_000,
+        None,
+        "digit",
+    ],
+)
+def test_a_note_that_is_damaged_says_so(tmp_path: Path, data: bytes | str | None) -> None:
+    note = tmp_path / "a.json"
+    if data is None:
+        note.mkdir()
+    elif isinstance(data, str):
+        notes.store(note, {"number": 5})
+        note.write_text(note.read_text().replace("5", "6"))
+    else:
+        note.write_bytes(data)
+    with pytest.raises(ValueError, match=r"note|JSON|seal|Expecting|decode|a\.json|changed"):
+        notes.read(note, Shape)

@@ -1,6 +1,5 @@
 """A pause for privacy: noted in the state folder, so that no restart ends it, and told to threads."""
 
-import json
 import math
 import threading
 import time
@@ -8,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 import structlog
 
@@ -20,10 +19,18 @@ NOTE: Final = "paused.json"
 """Since when and until when, in the state folder; the end is null for a pause without one."""
 CLOCK_SET_MS: Final = 1000.0
 """A wall clock that is off by so much was set."""
-UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
-"""What a note that is none raises."""
 
 log = structlog.get_logger(__name__)
+
+
+class PauseNote(TypedDict):
+    """What is noted of a pause; an older version noted no boot."""
+
+    since_ms: float
+    until_ms: float | None
+    boot_id: NotRequired[str]
+    until_boot_ms: NotRequired[float]
+    wall_ms: NotRequired[float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +48,7 @@ FOR_GOOD: Final = End(boot_id="", boot_ms=math.inf)
 
 
 def carried(noted: Mapping[str, Any], now: Reading) -> End:
-    """Return when a pause that was noted before is over. Pure; raises one of UNREADABLE.
+    """Return when a pause that was noted before is over. Pure; raises ValueError, KeyError or OverflowError.
 
     In the boot it was noted in, by the boot clock. Later nobody knows how long the machine was off: it is
     over when its whole time has passed since this boot, or by the wall clock once that is known to be right.
@@ -152,7 +159,7 @@ class Pause:
                 return
             self._offset_ms = now.wall_ms - now.boot_ms
             try:
-                noted = json.loads(self._note.read_bytes())
+                noted = notes.read(self._note, PauseNote)
                 # Another source's process may have ended it, or noted a new one.
                 if abs(carried(noted, now).boot_ms - self._end.boot_ms) >= CLOCK_SET_MS:
                     return
@@ -163,7 +170,7 @@ class Pause:
                     self._store(self._end, now, float(noted["since_ms"]) - off_ms)
             except FileNotFoundError:
                 return
-            except (OSError, *UNREADABLE) as error:  # it goes on all the same
+            except (OSError, ValueError, KeyError, OverflowError) as error:  # it goes on all the same
                 log.warning("pause_not_noted", reason=str(error))
 
     def _store(self, end: End, now: Reading, since_ms: float) -> None:
@@ -178,10 +185,10 @@ class Pause:
     def _noted(self) -> End:
         assert self._note
         try:
-            return carried(json.loads(self._note.read_bytes()), self._read())
+            return carried(notes.read(self._note, PauseNote), self._read())
         except FileNotFoundError:
             return NO_PAUSE
-        except UNREADABLE:
+        except (ValueError, KeyError, OverflowError):
             # Somebody wanted not to be heard; until when is not to be read any more.
             log.error("pause_unreadable", path=str(self._note))
             return FOR_GOOD

@@ -1,19 +1,34 @@
 """One playing of a recording: where it lies in the numbers, and how far a killed process got with it."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
+
+import structlog
 
 from minuted.journal.audio_reader import AudioReader
 from minuted.journal.folder import Folder
 from minuted.runtime import notes
 from minuted.runtime.kill_points import reached
 
+LATEST_MS: Final = 1 << 45
+"""A moment beyond it, in a thousand years, is damage."""
 NOTE: Final = "audio-run.json"
 """What is being played in which run, in the state folder."""
 LOCK: Final = "audio-run.lock"
+
+
+log = structlog.get_logger(__name__)
+
+
+class PlayingNote(TypedDict):
+    """What is noted of a recording that is played."""
+
+    run: str
+    path: str
+    started_at_ms: int
+    first_number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +78,14 @@ def begin(
             },
         )
         reached("recording-noted")
+        log.info("recording_begun", first_number=playing.first_number)
     return playing
 
 
 def started_at_ms(folder: Path) -> int | None:
     """Return when the recording that was played last began, as its meeting has it; None: nobody knows."""
     try:
-        return int(json.loads((folder / NOTE).read_bytes())["started_at_ms"])
+        return int(notes.read(folder / NOTE, PlayingNote)["started_at_ms"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -81,13 +97,16 @@ def playing_anew(now_ms: int, first_number: int) -> Playing:
 
 def _read(note: Path, run: str, recording: str) -> Playing | None:
     try:
-        noted = json.loads(note.read_bytes())
+        noted = notes.read(note, PlayingNote)
         if (noted["run"], noted["path"]) != (run, recording):
             return None
-        started_at_ms, first_number = int(noted["started_at_ms"]), int(noted["first_number"])
+        started_at_ms, first_number = noted["started_at_ms"], noted["first_number"]
+        if not 0 <= first_number <= LATEST_MS or not 0 <= started_at_ms <= LATEST_MS:
+            raise ValueError("no moment")  # as any other damage
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError):
-        # A note is whole or not there: this is no note of this run.
+    except ValueError:
+        # It is played from its beginning: twice is better than never.
+        log.error("recording_note_damaged", path=str(note))
         return None
     return Playing(started_at_ms=started_at_ms, first_number=first_number, from_number=first_number)

@@ -115,7 +115,7 @@ def _since(records: Records, from_ms: int | None) -> Iterator[Record]:
 def _of_meeting(records: Records, meeting_id: str | None) -> Iterator[Record]:
     """Give the journal's end, back to where a meeting (the latest, or the one so called) has begun."""
     latest, began_ms, without = meeting_id, 0, 0
-    for page in records.backwards():
+    for page in records.backwards(meeting_id=meeting_id or ""):
         yield from page
         if meeting_id is None:
             named = [record for record in page if record.meeting_id]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from minuted.capture.media import ENDINGS
+from minuted.runtime.shapes import MisshapenError, fitted
 
 READABLE: Final = frozenset(
     ".wav .wave .w64 .rf64 .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .snd .caf".split()  # noqa: SIM905
@@ -105,16 +106,16 @@ class Notes:
         try:
             noted = json.loads(path.read_bytes())
             self._notes = noted if isinstance(noted, dict) else {}
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError, RecursionError):
             # A note that is lost costs a recording being taken again.
             pass
 
     def of(self, recording: Path) -> Note | None:
         """Give what is noted of a recording, unless it has changed since. Raises OSError."""
         try:
-            values = self._notes[str(recording)]
+            values = fitted(Note, self._notes[str(recording)], "note")
             note = Note(**{**values, "written": tuple(values["written"])})
-        except (KeyError, TypeError):
+        except (KeyError, MisshapenError):
             return None
         return note if note.is_of(recording) else None
 

@@ -39,25 +39,31 @@ class Records(ABC):
     def maps(self, from_seq: int, limit: int) -> list[dict[str, Any]]:
         """Give some of the records from a number on, one at least. Raises OSError."""
 
-    def between(self, from_seq: int, to_seq: int, *, brief: bool = False) -> Iterator[Record]:
+    def between(
+        self, from_seq: int, to_seq: int, *, brief: bool = False, meeting_id: str = ""
+    ) -> Iterator[Record]:
         """Give the kept records of these numbers, in their order. Raises OSError.
 
-        `brief` leaves their words out, which are most of the work.
+        `brief` leaves their words out, which are most of the work; of others than the meetings whose ids
+        begin with `meeting_id` nothing is looked at.
         """
         next_seq, end_seq = max(from_seq, self.first_seq, 1), min(to_seq, self.last_seq)
         while next_seq <= end_seq:
             found = self.maps(next_seq, min(PAGE_MAX, end_seq + 1 - next_seq))
             for values in found:
+                if meeting_id and not str(values.get("meeting_id", meeting_id)).startswith(meeting_id):
+                    continue
                 if record := record_of({**values, "words": ()} if brief else values):
                     yield record
                 else:
                     self.unreadable += 1
             next_seq = max(values["seq"] for values in found) + 1
 
-    def backwards(self, *, brief: bool = False) -> Iterator[list[Record]]:
+    def backwards(self, *, brief: bool = False, meeting_id: str = "") -> Iterator[list[Record]]:
         """Give all records, page by page, the last page first. Raises OSError."""
         for end_seq in range(self.last_seq, max(0, self.first_seq - 1), -PAGE_MAX):
-            yield list(self.between(end_seq - PAGE_MAX + 1, end_seq, brief=brief))
+            first_seq = end_seq - PAGE_MAX + 1
+            yield list(self.between(first_seq, end_seq, brief=brief, meeting_id=meeting_id))
 
 
 class LiveRecords(Records):

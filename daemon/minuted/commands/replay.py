@@ -37,7 +37,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
                 return 0
             _give(record, form)
         if records.unreadable:
-            trouble = trouble or f"{records.unreadable} records were written by another version: left out"
+            trouble = trouble or f"{records.unreadable} records are damaged, or of another version: left out"
     if trouble:
         print(f"minuted: {trouble}", file=sys.stderr, flush=True)
     if follow and (to_seq is None or to_seq > done_seq):

@@ -50,7 +50,7 @@ def run(settings: Settings, name: str) -> int:
         Subscription(
             settings.turns_endpoint,
             settings.replay_endpoint,
-            cursor.seq if cursor.epoch else None,
+            cursor.seq if cursor.epoch or cursor.is_damaged else None,
             epoch=cursor.epoch,
             partials=sink is not None and shows_partials(type(sink)),
             on_position=placer(cursor, name),

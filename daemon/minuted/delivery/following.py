@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from minuted.journal.stored import DAMAGED
 from minuted.messages import Gap, Heartbeat, MalformedMessageError, Message, Record, Turn, from_map
 
 PAGE_MAX: Final = 500
@@ -139,7 +140,7 @@ class Follower:
         except MalformedMessageError:
             message = None
         record = message if isinstance(message, Turn | Gap) else None
-        self.malformed += record is None
+        self.malformed += record is None and values.get("type") != DAMAGED
         page.records.append((seq, record))
 
     def ask(self, now_s: float) -> Question | None:
@@ -331,6 +332,11 @@ class Follower:
     def _place(self, seq: int, reason: Literal["start", "new journal", "missed", "went back"]) -> None:
         missed = seq + 1 - (self._next or 0) if reason == "missed" else 0
         self._next = seq + 1
+        last = self._ready[-1] if self._ready else None
+        if isinstance(last, Position) and last.reason == reason == "missed":
+            # A stretch of them is one thing to tell.
+            self._ready.pop()
+            missed += last.missed
         self._ready.append(Position(self.epoch, seq, reason, missed))
 
     def _accept(self, record: Record) -> None:

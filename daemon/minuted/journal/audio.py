@@ -43,6 +43,8 @@ class Stored(NamedTuple):
     next_number: int
     """The number the next frame has at least."""
     payload: bytes
+    follows_damage: bool = False
+    """Something stands before it that is no record."""
 
 
 def span(record: AudioRecord) -> tuple[int, int]:
@@ -125,9 +127,10 @@ class Segment:
                 data, found, holes = self._look()
             if found:
                 self.corrupt += holes
+                ends = self.end - self._offset
                 self._offset += found[-1].end
                 self.end = self._offset
-                return found
+                return _marked(found, ends) if holes else found
             if len(data) < CHUNK_BYTES:
                 return []
             self._offset += CHUNK_BYTES - _RECORD_BYTES_MAX
@@ -145,6 +148,15 @@ class Segment:
         found = list(find(data))
         holes = sum(before.end != after.start for before, after in pairwise(found))
         return data, found, holes + bool(found and self._offset + found[0].start != self.end)
+
+
+def _marked(found: list[Stored], ends: int) -> list[Stored]:
+    """Mark what does not begin where the record before it ends; the one before the first ended at `ends`."""
+    before = [ends, *(stored.end for stored in found)]
+    return [
+        stored._replace(follows_damage=stored.start != end)
+        for stored, end in zip(found, before, strict=False)
+    ]
 
 
 def _stored_at(data: bytes, start: int) -> Stored | None:

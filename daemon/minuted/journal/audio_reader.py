@@ -85,6 +85,9 @@ class Cursor:
         """Where it stands: every record before this number has been given, or was not wanted."""
         self.corrupt = 0
         """Damaged stretches it had to skip; a little ahead of the records it has given."""
+        self.follows_damage = False
+        """Whether the last record given stands behind something that could not be read."""
+        self._is_behind_damage = False
         self._reader = reader
         self._folder = folder
         self._stored: deque[Stored] = deque()
@@ -105,13 +108,17 @@ class Cursor:
         """
         while self._stored or self._read_on():
             stored = self._stored.popleft()
+            self._is_behind_damage |= stored.follows_damage
             if stored.next_number < self.number:
+                self._is_behind_damage = False
                 continue
             record = message(stored)
             if record is None:
                 self._skipped(1)
+                self._is_behind_damage = True
             elif stored.next_number > self.number or span(record)[0] == self.number:
                 self.number = span(record)[1]
+                self.follows_damage, self._is_behind_damage = self._is_behind_damage, False
                 return record
         return None
 
@@ -158,6 +165,7 @@ class Cursor:
 
     def _leave(self, segment: Segment) -> None:
         self._skipped(segment.has_rest)
+        self._is_behind_damage |= segment.has_rest
         self._left = segment.number
         self.close()
 

@@ -4,6 +4,10 @@ WAL with synchronous=FULL: a cursor that was moved stays moved after a power cut
 one process with one connection, which keeps clear of SQLite's WAL-reset bug as well. Whatever stores
 raises CursorFullError where there is no room; any other I/O error is raised as it comes, and must end
 the process: nobody can know what reached the disk.
+
+A file that is damaged is begun anew with what can be read of it; where the place is lost, it is the one that
+is noted in a small file beside it, after each move. Where that is lost, too, the sink begins with the oldest
+record there is: it may have some twice, but lacks none.
 """
 
 import errno
@@ -18,8 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
+from minuted.journal import database
 from minuted.journal.turns import is_full
 from minuted.messages import Record
+from minuted.runtime.sealed import BrokenSealError, opened, sealed
+from minuted.runtime.shapes import fitted
 
 OPEN_WAIT_S: Final = 1.0
 """How long a predecessor may take to let go of the file."""
@@ -39,6 +48,17 @@ CREATE TABLE IF NOT EXISTS prepared (
     epoch TEXT NOT NULL, seq INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (epoch, seq)
 );
 """
+
+
+_COLUMNS: Final = {
+    "cursor": ("only", "epoch", "seq", "checkpoint"),
+    "dead_letters": ("id", "epoch", "seq", "record", "reason", "at_ms", "wanted"),
+    "prepared": ("epoch", "seq", "value"),
+}
+_UNKNOWN: Final = "?"
+"""In the place of an epoch: the place was lost, and the sink has not begun again."""
+
+log = structlog.get_logger(__name__)
 
 
 class CursorInUseError(OSError):
@@ -72,35 +92,61 @@ class Cursor:
     """
 
     def __init__(self, path: Path) -> None:
+        """Open it, and begin it where it is not there. Raises CursorInUseError."""
         self._lock = threading.Lock()
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(
-            path, isolation_level=None, timeout=OPEN_WAIT_S, check_same_thread=False
-        )
+        before = _inode(path)
         try:
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
-                self._database.execute(f"PRAGMA {pragma}")
-            with self._transaction():
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    self._database.execute(statement)
+            self._database = database.opened(
+                path,
+                _SCHEMA,
+                _COLUMNS,
+                ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"),
+                timeout=OPEN_WAIT_S,
+                check_same_thread=False,
+            )
         except sqlite3.OperationalError as error:
-            self._database.close()
             if "locked" in str(error):
                 raise CursorInUseError(f"{path} is in use by another process") from None
             raise
-        except (sqlite3.Error, CursorFullError):
-            self._database.close()
-            raise
-        row = self._database.execute("SELECT epoch, seq, checkpoint FROM cursor").fetchone()
-        self.epoch: str = row[0] if row else ""
-        self.seq: int = row[1] if row else 0
-        self._checkpoint: str = row[2] if row else "{}"
+        with database.noticing_damage(path):
+            row = self._database.execute("SELECT epoch, seq, checkpoint FROM cursor").fetchone()
+        self.epoch: str = ""
+        self.seq: int = 0
+        self._checkpoint: str = "{}"
+        self.is_damaged = False
+        """Nobody can tell how far the sink was: it begins with the oldest record there is."""
+        if row is not None or before is not None or _note_of(path).exists():
+            self._take_up(row, is_anew=before not in (None, _inode(path)))
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._note = os.open(_note_of(path), flags, database.FILE_MODE)
+        self._note_place()
+
+    def _take_up(self, row: tuple[Any, ...] | None, *, is_anew: bool) -> None:
+        """Go on where the file says, or where the note beside it does."""
+        noted = _noted(self._path)
+        try:
+            self.epoch, self.seq, self._checkpoint = _place_of(row)
+        except ValueError:
+            if row is None and noted is None and not is_anew:
+                # It was made, and its process ended before there was a place to keep.
+                return
+            if noted is not None and noted[0] != _UNKNOWN:
+                self.epoch, self.seq = noted
+            self.is_damaged = not self.epoch
+            log.error("place_damaged", path=str(self._path), after_seq=self.seq, epoch=self.epoch)
 
     @property
     def checkpoint(self) -> dict[str, Any]:
         """A copy of what the sink left with the last record delivered."""
         return dict(json.loads(self._checkpoint))
+
+    def _note_place(self) -> None:
+        epoch = self.epoch or (_UNKNOWN if self.is_damaged else "")
+        text = sealed(f"{self.seq:020} {epoch}").encode()
+        with suppress(OSError):  # it is for the day the file is damaged
+            os.pwrite(self._note, text, 0)
+            os.ftruncate(self._note, len(text))
 
     def place(self, epoch: str, seq: int) -> None:
         """Go on after `seq` of the journal `epoch`; the checkpoint and the dead letters stay.
@@ -113,19 +159,25 @@ class Cursor:
             self._database.execute("DELETE FROM prepared WHERE epoch = ? AND seq > ?", (epoch, seq))
             self._forget_prepared()
             self._move(epoch, seq, self._checkpoint)
+        self._note_place()
 
     def prepare(self, epoch: str, seq: int, value: str) -> None:
         """Store what every try to deliver a record has in common, before the first."""
         with self._transaction():
-            self._database.execute("INSERT OR REPLACE INTO prepared VALUES (?, ?, ?)", (epoch, seq, value))
+            values = (epoch, seq, sealed(value, f"{epoch} {seq}"))
+            self._database.execute("INSERT OR REPLACE INTO prepared VALUES (?, ?, ?)", values)
 
     def prepared(self, epoch: str, seq: int) -> str | None:
-        """Give what was stored for the tries of a record, None before the first."""
-        with self._lock:
+        """Give what was stored for the tries of a record, None before the first or where it is damaged."""
+        with self._lock, database.noticing_damage(self._path):
             row = self._database.execute(
                 "SELECT value FROM prepared WHERE epoch = ? AND seq = ?", (epoch, seq)
             ).fetchone()
-        return str(row[0]) if row else None
+        try:
+            return opened(str(row[0]), f"{epoch} {seq}") if row else None
+        except BrokenSealError:
+            log.error("prepared_damaged", path=str(self._path), seq=seq)
+            return None
 
     def advance(self, seq: int, checkpoint: str = "", count: int = 1) -> None:
         """Note that `count` records up to `seq` were delivered, and the sink's checkpoint with them.
@@ -140,6 +192,7 @@ class Cursor:
             )
             self._move(self.epoch, seq, checkpoint or self._checkpoint)
         self.seq, self._checkpoint = seq, checkpoint or self._checkpoint
+        self._note_place()
 
     def reject(self, record: Record, reason: str, checkpoint: str = "") -> None:
         """Put a record aside as a dead letter and go on after it: both or neither."""
@@ -153,24 +206,20 @@ class Cursor:
             )
             self._move(self.epoch, record.seq, checkpoint or self._checkpoint)
         self.seq, self._checkpoint = record.seq, checkpoint or self._checkpoint
+        self._note_place()
 
     def dead_letters(self, *, wanted: bool = False, limit: int = 1000) -> list[DeadLetter]:
         """Give the dead letters, the oldest first; with `wanted` only those to be offered again."""
-        with self._lock:
+        with self._lock, database.noticing_damage(self._path):
             rows = self._database.execute(
                 "SELECT id, epoch, seq, record, reason, at_ms, wanted FROM dead_letters"
                 " WHERE wanted >= ? ORDER BY id LIMIT ?",
                 (int(wanted), limit),
             ).fetchall()
-        names = ("id", "epoch", "seq", "record", "reason", "at_ms", "wanted")
-        letters = [dict(zip(names, row, strict=True)) for row in rows]
-        return [
-            DeadLetter(**{**row, "record": json.loads(row["record"]), "wanted": bool(row["wanted"])})
-            for row in letters
-        ]
+        return [_letter_of(row) for row in rows]
 
     def count_dead_letters(self) -> int:
-        with self._lock:
+        with self._lock, database.noticing_damage(self._path):
             return int(self._database.execute("SELECT count(*) FROM dead_letters").fetchone()[0])
 
     def want(self, seqs: Sequence[int] | None = None) -> list[int]:
@@ -208,9 +257,13 @@ class Cursor:
     def close(self) -> None:
         with self._lock:
             self._database.close()
+            if self._note >= 0:
+                os.close(self._note)
+                self._note = -1
 
     def _move(self, epoch: str, seq: int, checkpoint: str) -> None:
-        self._database.execute("INSERT OR REPLACE INTO cursor VALUES (1, ?, ?, ?)", (epoch, seq, checkpoint))
+        values = (epoch, seq, sealed(checkpoint, f"{epoch} {seq}"))
+        self._database.execute("INSERT OR REPLACE INTO cursor VALUES (1, ?, ?, ?)", values)
 
     def _check_order(self, seq: int) -> None:
         if not self.epoch or seq != self.seq + 1:
@@ -226,7 +279,7 @@ class Cursor:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
+        with self._lock, database.noticing_damage(self._path):
             try:
                 self._database.execute("BEGIN IMMEDIATE")
                 yield
@@ -254,9 +307,53 @@ def read_place(path: Path) -> tuple[str, int] | None:
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=READ_WAIT_S)
         ) as file:
             row = file.execute("SELECT epoch, seq FROM cursor").fetchone()
-    except sqlite3.Error:
+        return _place_of(row)[:2]
+    except (sqlite3.Error, ValueError) as error:
+        is_locked = getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+        )
+        return None if is_locked or not path.exists() else _noted(path)
+
+
+def _place_of(row: tuple[Any, ...] | None) -> tuple[str, int, str]:
+    """Give epoch, number and checkpoint of a row. Raises ValueError for one that is damaged."""
+    epoch, seq, stored = fitted(tuple[str, int, str], row or (), "place")
+    checkpoint = opened(stored, f"{epoch} {seq}")
+    fitted(dict[str, Any], json.loads(checkpoint), "checkpoint")
+    if seq < 0:
+        raise ValueError("a place before the first record")
+    return epoch, seq, checkpoint
+
+
+def _letter_of(row: tuple[Any, ...]) -> DeadLetter:
+    """Give a dead letter; of one that is damaged what can be read, with an empty record."""
+    id_, epoch, seq, record, reason, at_ms, wanted = row
+    try:
+        values = fitted(dict[str, Any], json.loads(record), "record")
+        at_ms = fitted(int, at_ms, "at_ms")
+    except (ValueError, TypeError, RecursionError):
+        values, at_ms, reason = {}, 0, f"{reason} (the record is damaged)"
+    seq = seq if isinstance(seq, int) else 0
+    return DeadLetter(
+        id=id_, epoch=str(epoch), seq=seq, record=values, reason=str(reason), at_ms=at_ms, wanted=bool(wanted)
+    )
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_suffix(".place")
+
+
+def _noted(path: Path) -> tuple[str, int] | None:
+    try:
+        seq, _, epoch = opened(_note_of(path).read_text(encoding="utf-8")).partition(" ")
+        return (epoch, int(seq)) if epoch else None
+    except (OSError, ValueError):
         return None
-    return (str(row[0]), int(row[1])) if row else None
 
 
 def encoded(checkpoint: dict[str, Any]) -> str:

@@ -9,13 +9,16 @@ the meantime is noticed by what it changes.
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from minuted.messages import unpack
+from minuted.journal.paging import page
+
+_ENDS: Final = "SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)"
+T = TypeVar("T")
 
 
 class JournalChangedError(OSError):
@@ -29,27 +32,26 @@ class TurnReader:
         self._database = database
         self._path = path
         self._found = found
-        first, last = self._rows("SELECT min(seq), max(seq) FROM records")[0]
+        first, last = self._tried(lambda: database.execute(_ENDS).fetchone())
         self.first_seq: int = first or 0
         self.last_seq: int = last or 0
 
     def page(self, from_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Give up to `limit` records from `from_seq` on, as maps, in order."""
-        rows = self._rows(
-            "SELECT record FROM records WHERE seq >= ? ORDER BY seq LIMIT ?", from_seq, max(1, limit)
-        )
-        return [unpack(row[0]) for row in rows]
+        """Give up to `limit` records from `from_seq` on, as maps, in order; see `TurnJournal.page`."""
+        first = max(from_seq, self.first_seq)
+        last = min(first + max(1, limit) - 1, self.last_seq)
+        return self._tried(lambda: page(self._database, first, last))
 
-    def _rows(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+    def _tried(self, read: Callable[[], T]) -> T:
         try:
-            rows = self._database.execute(query, values).fetchall()
+            found = read()
         except sqlite3.Error as error:
             raise _changed(self._path, self._found) or OSError(
                 f"{self._path} cannot be read: {error}"
             ) from None
         if changed := _changed(self._path, self._found):
             raise changed
-        return rows
+        return found
 
 
 @contextmanager

@@ -5,12 +5,11 @@ clock and notes in the state folder. After a reboot the wall clock is all that t
 off: the numbers go on by as much as it has gone on, and never go back.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -180,22 +179,12 @@ def _offset_ms(course: Course) -> int:
 
 def _noted(note: Path) -> Course | None:
     try:
-        noted: dict[str, Any] = json.loads(note.read_bytes())
-        course = Course(
-            boot_id=str(noted["boot_id"]),
-            sound_ms=int(noted["sound_ms"]),
-            steady_ms=int(noted["steady_ms"]),
-            seen_boot_ms=int(noted["seen_boot_ms"]),
-            seen_wall_ms=int(noted["seen_wall_ms"]),
-            seen_is_set=bool(noted["seen_is_set"]),
-            set_boot_ms=None if noted["set_boot_ms"] is None else int(noted["set_boot_ms"]),
-        )
+        return Course(**notes.read(note, Course))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except ValueError:
         log.error("clock_note_unreadable", path=str(note))
         return None
-    return course
 
 
 def _newest_number(folder: Path) -> int:

@@ -7,6 +7,11 @@ SQLite before 3.51.3 (it needs two connections).
 The file's size is bounded by what is kept, without a VACUUM: pages that pruning frees are the next
 records' pages. The write-ahead log is emptied into the file whenever it holds WAL_PAGES pages, which one
 connection cannot hinder, and is begun anew by the next commit, cut back to WAL_BYTES_KEPT.
+
+What is damaged costs itself alone: a record that cannot be read has a marker in its place, a state value
+is begun anew, and a file that SQLite cannot use is moved aside with what can be read of it copied. Numbers
+that were given are never given again, though the file was put back to what it was: the last one is noted
+in a file beside it.
 """
 
 import errno
@@ -20,11 +25,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from minuted.messages import Record, Turn, encode, unpack
+import structlog
+
+from minuted.journal import database, paging
+from minuted.journal.stored import DAMAGED, pack_record, storable, unpack_record
+from minuted.messages import Record, Turn
 from minuted.runtime.clock import wall_ms
+from minuted.runtime.sealed import BrokenSealError, opened, sealed
+from minuted.runtime.shapes import MisshapenError, fitted
 
 PAGE_MAX: Final = 500
 """Records in one page of a replay."""
+DAMAGED_MAX: Final = 10_000
+"""Damaged records that are remembered, so that each is told of once."""
+STRAY_MIN: Final = 10_000
+"""Numbers that are left out before a record that cannot be read: its own is damaged."""
 PRUNED_MAX: Final = 1000
 """Records deleted at once; some 20 ms."""
 WAL_PAGES: Final = 1000
@@ -44,6 +59,18 @@ CREATE TABLE IF NOT EXISTS turns (
 CREATE INDEX IF NOT EXISTS turns_by_seq ON turns (seq);
 CREATE INDEX IF NOT EXISTS turns_of_meetings ON turns (meeting_id, place);
 """
+_COLUMNS: Final = {
+    "state": ("key", "value"),
+    "records": ("seq", "at_ms", "record"),
+    "turns": ("id", "meeting_id", "place", "seq", "labels"),
+}
+
+_OF_MEETING: Final = "meeting_id = ? AND place > ? ORDER BY place LIMIT ?"
+_LAST_TWO: Final = "SELECT seq, record FROM records ORDER BY seq DESC LIMIT 2"
+_ENDS: Final = "SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)"
+"""Two queries: a single one would read every record."""
+
+log = structlog.get_logger(__name__)
 
 
 class Kept(NamedTuple):
@@ -68,29 +95,55 @@ class TurnJournal:
     """
 
     def __init__(self, path: Path, now_ms: Callable[[], int] = wall_ms) -> None:
-        """Date records by `now_ms`, for `prune` to compare with: best a clock that nobody sets."""
+        """Open it. Where it is damaged, go on with what can be read; `epoch` tells where that is another.
+
+        Records are dated by `now_ms`, for `prune` to compare with: best a clock that nobody sets.
+        """
+        self._damaged: set[int] = set()
+        self._resets: set[str] = set()
         self._path = path
         self._now_ms = now_ms
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, isolation_level=None)
-        for pragma in (
-            "locking_mode=EXCLUSIVE",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"wal_autocheckpoint={WAL_PAGES}",
-            f"journal_size_limit={WAL_BYTES_KEPT}",
-        ):
-            self._database.execute(f"PRAGMA {pragma}")
-        self._database.executescript(_SCHEMA)
-        self.epoch: str = self.state("epoch") or self._begin_epoch()
-        first, last = self._database.execute("SELECT min(seq), max(seq) FROM records").fetchone()
-        self.first_seq: int = first or 0
-        self.last_seq: int = last or 0
+        self._database = database.opened(
+            path,
+            _SCHEMA,
+            _COLUMNS,
+            (
+                "locking_mode=EXCLUSIVE",
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                f"wal_autocheckpoint={WAL_PAGES}",
+                f"journal_size_limit={WAL_BYTES_KEPT}",
+            ),
+        )
+        noted_epoch, noted_seq = self._noted()
+        self.epoch: str = self.state("epoch", str) or self._begin_epoch(noted_epoch)
+        with database.noticing_damage(path):
+            self._drop_strays()
+            first, last = self._database.execute(_ENDS).fetchone()
+        self.last_seq: int = max(last or 0, noted_seq if noted_epoch == self.epoch else 0)
+        self.first_seq: int = first or (self.last_seq + 1 if self.last_seq else 0)
+        if self.last_seq > (last or 0):
+            log.error("records_gone", from_seq=(last or 0) + 1, to_seq=self.last_seq)
+        self._note = os.open(self._note_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, database.FILE_MODE)
+        self._note_last()
+
+    @property
+    def damaged(self) -> int:
+        """Records that were asked for and could not be read, since the journal was opened."""
+        return len(self._damaged)
+
+    @property
+    def resets(self) -> int:
+        """State values that could not be read, and were begun anew, since the journal was opened."""
+        return len(self._resets)
 
     def commit(
         self, record: Record, state: Mapping[str, Any] | None = None, labels: Mapping[str, str] | None = None
     ) -> Record:
-        """Store a record under the next number, and `state` with it or not at all; give it back numbered."""
+        """Store a record under the next number, and `state` with it or not at all; give it back numbered.
+
+        What is stored may be several, and other than what came: see `stored.storable`.
+        """
         return self.commit_all([record], state, labels)[0]
 
     def commit_all(
@@ -103,18 +156,20 @@ class TurnJournal:
 
         What `labels` says of a turn, by its id, is kept beside the newest record of that turn.
         """
-        numbered = [replace(record, seq=seq) for seq, record in enumerate(records, self.last_seq + 1)]
+        fit = [each for record in records for each in _fit(replace(record, seq=self.last_seq + 1))]
+        numbered = [replace(record, seq=seq) for seq, record in enumerate(fit, self.last_seq + 1)]
         now_ms = self._now_ms()
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO records VALUES (?, ?, ?)",
-                [(record.seq, now_ms, encode(record)) for record in numbered],
+                [(record.seq, now_ms, pack_record(record)) for record in numbered],
             )
             self._put_labels(numbered, labels or {})
             self._put_all(state or {})
         if numbered:
             self.first_seq = self.first_seq or self.last_seq + 1
             self.last_seq += len(numbered)
+            self._note_last()
         return numbered
 
     def keep(self, state: Mapping[str, Any]) -> None:
@@ -123,32 +178,55 @@ class TurnJournal:
             self._put_all(state)
 
     def page(self, from_seq: int, limit: int = PAGE_MAX) -> list[dict[str, Any]]:
-        """Give up to `limit` records from `from_seq` on, as maps, in order."""
-        rows = self._database.execute(
-            "SELECT record FROM records WHERE seq >= ? ORDER BY seq LIMIT ?",
-            (from_seq, max(1, min(limit, PAGE_MAX))),
-        )
-        return [unpack(row[0]) for row in rows]
+        """Give up to `limit` records from `from_seq` on, as maps, in order.
+
+        No number is left out: one whose record cannot be read has a map of the type "damaged".
+        """
+        first = max(from_seq, self.first_seq, 1)
+        last = min(first + max(1, min(limit, PAGE_MAX)) - 1, self.last_seq)
+        found = paging.page(self._database, first, last)
+        for seq in (record["seq"] for record in found if record["type"] == DAMAGED):
+            if seq not in self._damaged and len(self._damaged) < DAMAGED_MAX:
+                self._damaged.add(seq)
+                log.error("record_damaged", seq=seq)
+        return found
 
     def turn(self, turn_id: str) -> Kept | None:
         """Give a turn that was committed with labels; None where there is none, or no longer."""
-        return next(iter(self._kept("turns.id = ?", (turn_id,))), None)
+        kept = self._kept("turns.id = ?", (turn_id,))
+        return kept[0] if kept and kept[0].record["type"] != DAMAGED else None
 
     def turns_of(self, meeting_id: str, after_place: int, limit: int) -> list[Kept]:
         """Give up to `limit` of a meeting's turns behind a place, in the order of their finals."""
-        return self._kept(
-            "meeting_id = ? AND place > ? ORDER BY place LIMIT ?", (meeting_id, after_place, limit)
-        )
+        found: list[Kept] = []
+        rows = self._kept(_OF_MEETING, (meeting_id, after_place, limit))
+        while rows:
+            found += [row for row in rows if row.record["type"] != DAMAGED]
+            left = limit - len(found)
+            rows = self._kept(_OF_MEETING, (meeting_id, rows[-1].place, left)) if left else []
+        return found
 
-    def state(self, key: str) -> Any:
-        """Give what was last stored under `key`, or None."""
-        row = self._database.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+    def state(self, key: str, shape: Any = Any) -> Any:
+        """Give what was last stored under `key`, or None; in plain values of that shape.
+
+        What cannot be read counts as never stored, and is told of: by its key alone.
+        """
+        with database.noticing_damage(self._path):
+            row = self._database.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        try:
+            return fitted(shape | None, json.loads(opened(row[0], key)), key) if row else None
+        except (BrokenSealError, MisshapenError, ValueError, TypeError, RecursionError) as error:
+            reason = str(error) if isinstance(error, BrokenSealError | MisshapenError) else "no JSON"
+            if key not in self._resets:
+                self._resets.add(key)
+                log.error("state_reset", key=key, reason=reason)
+            return None
 
     def oldest_ms(self) -> int | None:
         """Return the date of the first record that is not dated in the future; None where there is none."""
         query = "SELECT at_ms FROM records WHERE at_ms <= ? ORDER BY seq LIMIT 1"
-        row = self._database.execute(query, (self._now_ms(),)).fetchone()
+        with database.noticing_damage(self._path):
+            row = self._database.execute(query, (self._now_ms(),)).fetchone()
         return int(row[0]) if row else None
 
     def prune(self, before_ms: int, keep_from_seq: int, keep_meetings: Collection[str] = ()) -> int:
@@ -160,12 +238,13 @@ class TurnJournal:
         next number is known by it.
         """
         end_seq, batch_seq = min(keep_from_seq, self.last_seq), self.first_seq + PRUNED_MAX
-        old_seq = self._last_old(before_ms, min(end_seq, batch_seq)) or self._last_old(before_ms, end_seq)
-        if old_seq is None:
-            return 0
-        end_seq = min(old_seq + 1, batch_seq)
-        for meeting_id in keep_meetings:
-            end_seq = self._seq("min", "instr(record, ?)", end_seq, meeting_id.encode()) or end_seq
+        with database.noticing_damage(self._path):
+            old_seq = self._last_old(before_ms, min(end_seq, batch_seq)) or self._last_old(before_ms, end_seq)
+            if old_seq is None:
+                return 0
+            end_seq = min(old_seq + 1, batch_seq)
+            for meeting_id in keep_meetings:
+                end_seq = self._seq("min", "instr(record, ?)", end_seq, meeting_id.encode()) or end_seq
         if end_seq <= self.first_seq:
             return 0
         with self._transaction():
@@ -176,6 +255,9 @@ class TurnJournal:
 
     def close(self) -> None:
         self._database.close()
+        if self._note >= 0:
+            os.close(self._note)
+            self._note = -1
 
     def _last_old(self, before_ms: int, before_seq: int) -> int | None:
         """Return the last old record in front of the first that is not old; None: there is none."""
@@ -187,17 +269,49 @@ class TurnJournal:
         found: int | None = self._database.execute(query, (before_seq, *values)).fetchone()[0]
         return found
 
-    def _begin_epoch(self) -> str:
+    def _drop_strays(self) -> None:
+        """Delete records whose number is damaged: everybody would ask for all those before it."""
+        while True:
+            rows = self._database.execute(_LAST_TWO).fetchall()
+            before = rows[1][0] if len(rows) > 1 else 0
+            if not rows or rows[0][0] - before <= STRAY_MIN:
+                return
+            if unpack_record(*rows[0])["type"] != DAMAGED:
+                return
+            log.error("record_damaged", seq=rows[0][0])
+            self._database.execute("DELETE FROM records WHERE seq = ?", (rows[0][0],))
+
+    def _begin_epoch(self, noted: str) -> str:
         epoch = secrets.token_hex(8)
+        if noted:
+            log.error("journal_lost", epoch=noted, new_epoch=epoch)
         self.keep({"epoch": epoch})
         return epoch
 
+    @property
+    def _note_path(self) -> Path:
+        return self._path.with_suffix(".last")
+
+    def _noted(self) -> tuple[str, int]:
+        """Give the journal and the last number that were noted; "" and 0 where nobody can tell."""
+        try:
+            epoch, _, seq = opened(self._note_path.read_text(encoding="ascii")).partition(" ")
+            return epoch, int(seq)
+        except (OSError, ValueError):
+            return "", 0
+
+    def _note_last(self) -> None:
+        text = sealed(f"{self.epoch} {self.last_seq:020}").encode()
+        with suppress(OSError):  # it is for the day the journal is put back
+            os.pwrite(self._note, text, 0)
+
     def _kept(self, condition: str, values: tuple[Any, ...]) -> list[Kept]:
-        rows = self._database.execute(
-            f"SELECT place, record, labels FROM turns JOIN records USING (seq) WHERE {condition}",  # noqa: S608
-            values,
-        )
-        return [Kept(place, unpack(record), labels) for place, record, labels in rows]
+        with database.noticing_damage(self._path):
+            rows = self._database.execute(
+                f"SELECT place, seq, record, labels FROM turns JOIN records USING (seq) WHERE {condition}",  # noqa: S608
+                values,
+            ).fetchall()
+        return [Kept(place, unpack_record(seq, record), labels) for place, seq, record, labels in rows]
 
     def _put_labels(self, records: Sequence[Record], labels: Mapping[str, str]) -> None:
         turns = {turn.id: turn for turn in records if isinstance(turn, Turn) and turn.id in labels}
@@ -212,22 +326,30 @@ class TurnJournal:
     def _put_all(self, state: Mapping[str, Any]) -> None:
         self._database.executemany(
             "INSERT OR REPLACE INTO state VALUES (?, ?)",
-            [(key, json.dumps(value)) for key, value in state.items()],
+            [(key, sealed(json.dumps(value), key)) for key, value in state.items()],
         )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All of it or nothing."""
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            yield
-            self._database.execute("COMMIT")
+            with database.noticing_damage(self._path):
+                self._database.execute("BEGIN IMMEDIATE")
+                yield
+                self._database.execute("COMMIT")
         except BaseException as error:
             with suppress(sqlite3.Error):  # a full disk may have ended it already
                 self._database.execute("ROLLBACK")
             if is_full(error):
                 raise TurnJournalFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path)) from None
             raise
+
+
+def _fit(record: Record) -> list[Record]:
+    fit = storable(record)
+    if fit != [record]:
+        log.error("record_changed", seq=record.seq, records=len(fit), stored_as=fit[0].type)
+    return fit
 
 
 def is_full(error: BaseException) -> bool:

@@ -9,13 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from minuted.runtime.disk import sync_folder
+from minuted.runtime.sealed import opened, sealed
+from minuted.runtime.shapes import fitted
+
+
+def read(note: Path, shape: Any) -> dict[str, Any]:
+    """Return a note in plain values of its shape.
+
+    Raises FileNotFoundError where there is none, ValueError for one that is damaged.
+    """
+    try:
+        return dict(fitted(shape, json.loads(opened(note.read_text(encoding="utf-8"))), note.name))
+    except (IsADirectoryError, RecursionError) as error:
+        raise ValueError(f"{note.name}: {type(error).__name__}") from None
 
 
 def store(note: Path, values: dict[str, Any]) -> None:
     """Write a note whole, or not at all, and see it on the disk. Raises OSError."""
     new = note.with_suffix(".new")
     with new.open("w", encoding="utf-8") as file:
-        json.dump(values, file)
+        file.write(sealed(json.dumps(values)))
         file.flush()
         os.fsync(file.fileno())
     new.replace(note)

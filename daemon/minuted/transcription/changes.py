@@ -6,7 +6,7 @@ the daemon is started again. Within a layer what was changed by name counts for 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from minuted.live_settings import LISTS, LIVE, NO_PROFILE, TEXTS, Profile, allowed, checked, empty, refusal
 from minuted.options import ConfigError
@@ -28,6 +28,14 @@ class Layer:
     def without(self, names: Iterable[str]) -> "Layer":
         """Leave out the values of these settings."""
         return Layer(self.profile, {name: self.values[name] for name in self.values if name not in {*names}})
+
+
+class ChangesState(TypedDict):
+    """What `Changes.to_state` gives."""
+
+    run: str
+    kept: Layer
+    passing: Layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from minuted.live_settings import LOCAL, with_terms
 from minuted.options import ConfigError
 from minuted.session_settings import StreamingSession
 from minuted.transcription import changes as pure
-from minuted.transcription.keyterms import KeytermsFile
+from minuted.transcription.keyterms import KeytermsFile, KeytermsState
 from minuted.transcription.lane import Lane
 from minuted.transcription.reconnect import Failure, Verdict, judge
 
@@ -39,9 +39,9 @@ class Changing:
         self._journal = journal
         self._tell = tell
         self._model = LOCAL if settings.service == "local" else settings.session.speech_model
-        self._changes = pure.from_state(journal.state("changes"), self._run)
-        self._keyterms = KeytermsFile(settings.session, journal.state("keyterms"))
-        self._kept_terms = journal.state("keyterms")
+        self._changes = pure.from_state(journal.state("changes", pure.ChangesState), self._run)
+        self._kept_terms = journal.state("keyterms", KeytermsState)
+        self._keyterms = KeytermsFile(settings.session, self._kept_terms)
         self._renew()
         if gone := self._status["without_effect"]:
             log.warning("changes_without_effect", names=gone)

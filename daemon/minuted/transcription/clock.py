@@ -52,6 +52,10 @@ class Stretches:
             self._stretches.append(Stretch(sound_ms, frame.source, offset_ms))
         self._next_number = frame.number + 1
 
+    def go_on_at(self, number: int) -> None:
+        """Have the next frame be this one, of the same sound: those before it are damaged."""
+        self._next_number = number
+
     def to_state(self) -> list[dict[str, Any]]:
         """Give the stretches that another process may still have to know."""
         return [asdict(stretch) for stretch in list(self._stretches)[-STRETCHES_KEPT:]]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NotRequired, Protocol, TypedDict
 
 import structlog
 
@@ -36,6 +36,13 @@ log = structlog.get_logger(__name__)
 
 class SpentError(Exception):
     """The day's limit is reached, and nobody will be there to go on tomorrow."""
+
+
+class CostState(TypedDict):
+    """What is stored: `Ledger.to_state`, and how many sessions were open."""
+
+    days: NotRequired[dict[str, tuple[float, int]]]
+    open: NotRequired[int]
 
 
 class Ledger:
@@ -103,7 +110,7 @@ class Meter:
         self, settings: Settings, journal: TurnJournal, steady_ms: Callable[[], int] = wall_ms
     ) -> None:
         """`steady_ms` is a clock that nobody sets."""
-        state = journal.state("cost") or {}
+        state = journal.state("cost", CostState) or {}
         self.ledger = Ledger(state.get("days"))
         self._cost = settings.cost
         self._is_paid = settings.service == "assemblyai"

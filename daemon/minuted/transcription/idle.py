@@ -5,7 +5,7 @@ Time is counted in frames that a detector has looked at: what nobody looked at w
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 from minuted.messages import FRAME_MS
 
@@ -32,6 +32,16 @@ PASSED_S_MAX: Final = 5.0
 """More than this between two looks: the machine slept."""
 
 Phase = Literal["awake", "closing", "idle"]
+
+
+class IdleState(TypedDict):
+    """What `Idle.to_state` gives."""
+
+    since_ms: NotRequired[int | None]
+    vain: NotRequired[int]
+    saved_s: NotRequired[float]
+    saved_days: NotRequired[dict[str, float]]
+    saved_day: NotRequired[str]
 
 
 class Idle:

@@ -2,15 +2,16 @@
 
 from collections import deque
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, NotRequired, Protocol, TypedDict
 
 from minuted.bus import FramesIn
 from minuted.config import Settings
+from minuted.journal.audio import span
 from minuted.journal.audio_reader import AudioReader, Cursor
 from minuted.journal.folder import Folder
 from minuted.journal.turns import TurnJournal
 from minuted.messages import FRAME_MS, AudioEnd, AudioFrame, AudioGap
-from minuted.transcription.clock import Stretches
+from minuted.transcription.clock import Stretch, Stretches
 from minuted.transcription.holes import Hole
 
 RECORDS_MAX: Final = 1000
@@ -18,8 +19,22 @@ RECORDS_MAX: Final = 1000
 UNPACED_FRAMES_MAX: Final = 1200
 """In memory, an unpaced recording waits in capture beyond this: a minute."""
 PAUSED: Final = "paused"
+DAMAGED: Final = "damaged"
+MISSING_MAX: Final = 50
+"""Damaged stretches that are remembered; each is declared once."""
 DRIFT: Final = "drift"
 """The reason of a jump in the numbers where no sound is missing."""
+
+
+class IntakeState(TypedDict):
+    """What `Intake.to_state` gives."""
+
+    next_number: int
+    has_ended: bool
+    stretches: list[Stretch]
+    sound_before: NotRequired[int]
+    reason: NotRequired[str]
+    missing: NotRequired[list[tuple[int, int]]]
 
 
 class Frames(Protocol):
@@ -41,16 +56,24 @@ class Intake:
         """Go on from what `to_state` gave another process."""
         self.next_number: int = state["next_number"] if state else -1
         """The number after the newest frame or gap; -1 before the first."""
-        self.sound_before: int = state.get("sound_before", self.next_number) if state else -1
+        self.sound_before: int = (
+            min(self.next_number, state.get("sound_before", self.next_number)) if state else -1
+        )
         """The number after the newest frame that has sound; what follows is a hole that goes on."""
         self.has_ended: bool = state["has_ended"] if state else True
         """Capture has said that no more will come for now."""
         self.stretches = Stretches(state["stretches"] if state else (), self.next_number)
+        self.gone_before = -1
+        """Sound up to this number was taken in, and is gone with its journal; -1 where none is."""
         self.has_more = False
         """There is more to be taken in than was taken."""
         self.is_recording = False
         self.is_paced = True
         self._reason: str = state.get("reason", "") if state else ""
+        self._missing: deque[tuple[int, int]] = deque(
+            ((first, before) for first, before in state.get("missing", ())) if state else (), MISSING_MAX
+        )
+        self._found: list[Hole] = []
 
     def to_state(self) -> dict[str, Any]:
         """Give what another process must know, to go on without declaring a hole twice."""
@@ -60,7 +83,13 @@ class Intake:
             "has_ended": self.has_ended,
             "reason": self._reason,
             "stretches": self.stretches.to_state(),
+            "missing": [list(stretch) for stretch in self._missing],
         }
+
+    def missing(self) -> list[Hole]:
+        """Give what was taken in before, and was found missing when it was read again; each once."""
+        found, self._found = self._found, []
+        return found
 
     def take(self, reached: int) -> list[Hole]:
         """Take in what has come; give the holes found in it, without a reason where an end announced one.
@@ -106,6 +135,8 @@ class Intake:
         if 0 <= self.next_number < frame.number:
             reason = self._reason if self.has_ended else self._why_missing(self.next_number)
             hole = Hole(self.next_number, frame.number, reason)
+        if hole and hole.reason == DAMAGED:
+            self.stretches.go_on_at(frame.number)  # it is no other sound
         # A recording that has come to its end and begins again is another one, be the numbers as they may.
         self.stretches.received(frame, anew=self.has_ended)
         self.has_ended, self._reason = False, ""
@@ -133,18 +164,19 @@ class JournalIntake(Intake):
 
     def __init__(self, doorbell: FramesIn | None, reader: AudioReader, state: dict[str, Any] | None) -> None:
         """Without a doorbell, nobody is expected to add anything."""
-        newest = reader.newest_number
+        newest, gone_before = reader.newest_number, -1
         if state and newest < 0:
+            gone_before = state["next_number"]
             # The journal is gone: whatever comes is new.
             state = {**state, "next_number": -1, "has_ended": True}
         elif state:
             # What a power cut took was never stored: its numbers are given once more.
             state = {**state, "next_number": min(state["next_number"], newest + 1)}
         super().__init__(state)
+        self.gone_before = gone_before
         self._doorbell = doorbell
         self._reader = reader
         self._cursor = reader.cursor(max(0, self.next_number))
-        self._corrupt = 0
 
     def take(self, reached: int) -> list[Hole]:  # noqa: ARG002  # nobody waits for it: the journal is large
         for _ in range(RECORDS_MAX if self._doorbell else 0):
@@ -157,6 +189,8 @@ class JournalIntake(Intake):
                 self.has_more = False
                 return holes
             if isinstance(record, AudioEnd):
+                if hole := self._lacks(record.next_number):
+                    holes.append(hole)
                 self._end(record)
             elif hole := self._skip(record) if isinstance(record, AudioGap) else self._come(record):
                 holes.append(hole)
@@ -168,7 +202,38 @@ class JournalIntake(Intake):
         return False
 
     def frames(self, number: int) -> Frames:
-        return _JournalFrames(self._reader.cursor(number))
+        return _JournalFrames(self._reader.cursor(number), self, number)
+
+    def _lacks(self, before: int) -> Hole | None:
+        """Give what is missing before an end: capture had sound up to it."""
+        first = self.next_number
+        if not 0 <= first < before:
+            return None
+        self.next_number = before
+        return Hole(first, before, "overflow" if first < self._reader.first_number else DAMAGED)
+
+    def look_at(self, expected: int, number: int) -> None:
+        """Note what is missing between two numbers of sound that was taken in, where that is new."""
+        first = max(expected, self.first_number)
+        # What lies behind is yet to be taken in, and is looked at then.
+        before = min(number, self.sound_before)
+        begins_there = self.stretches.at(number * FRAME_MS).sound_ms == number * FRAME_MS
+        if first < before and not begins_there:
+            self._miss(first, before)
+
+    def look_at_end(self, expected: int) -> int:
+        """Note what is missing at the end of the sound that was taken in; give where it goes on."""
+        first, before = max(expected, self.first_number), self.sound_before
+        if first >= before:
+            return expected
+        self._miss(first, before)
+        self.sound_before = first
+        return before
+
+    def _miss(self, first: int, before: int) -> None:
+        if not any(begins <= first and before <= ends for begins, ends in self._missing):
+            self._missing.append((first, before))
+            self._found.append(Hole(first, before, DAMAGED))
 
     def release(self, number: int) -> None:
         self._reader.release(number)
@@ -178,21 +243,29 @@ class JournalIntake(Intake):
         return self._reader.first_number
 
     def _why_missing(self, number: int) -> str:
-        corrupt, self._corrupt = self._corrupt, self._cursor.corrupt
-        if self._cursor.corrupt > corrupt:
-            return "damaged"
+        if self._cursor.follows_damage:
+            return DAMAGED
         return "overflow" if number < self._reader.first_number else super()._why_missing(number)
 
 
 class _JournalFrames:
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, intake: JournalIntake, number: int) -> None:
         self._cursor = cursor
+        self._intake = intake
+        self._expected = number
         self._frame: AudioFrame | None = None
 
     def peek(self) -> AudioFrame | None:
         while self._frame is None and (record := self._cursor.next()):
+            if isinstance(record, AudioEnd):
+                continue
+            begins, ends = span(record)
+            self._intake.look_at(self._expected, begins)
+            self._expected = max(self._expected, ends)
             if isinstance(record, AudioFrame):
                 self._frame = record
+        if self._frame is None:
+            self._expected = self._intake.look_at_end(self._expected)
         return self._frame
 
     def advance(self) -> None:
@@ -301,7 +374,7 @@ def state_key(what: str, channel: str | None) -> str:
 
 def intake_of(settings: Settings, frames: FramesIn, journal: TurnJournal, source: str = "") -> Intake:
     """Make the intake that `journal.audio` asks for, going on where the last process was."""
-    state = journal.state(state_key("intake", source))
+    state = journal.state(state_key("intake", source), IntakeState)
     if settings.journal.audio == "disk":
         return JournalIntake(frames, AudioReader(Folder(settings.audio_dir(source))), state)
     return MemoryIntake(frames, int(settings.journal.memory_s_max * 1000 / FRAME_MS), state)

@@ -1,7 +1,7 @@
 """The file of key terms that the configuration names: looked at often, and read when it has changed."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from minuted.live_settings import read_terms, with_terms
 from minuted.options import ConfigError
@@ -11,6 +11,13 @@ LOOK_EVERY_S: Final = 1.0
 """A file is read when it is the same at two looks: until then somebody may be writing it."""
 
 _Mark = tuple[int, int, int] | str
+
+
+class KeytermsState(TypedDict):
+    """What `KeytermsFile.to_state` gives."""
+
+    path: str
+    terms: list[str]
 
 
 class KeytermsFile:

@@ -6,7 +6,7 @@ not safe. It moves with a committed final turn, with confirmed silence, and with
 """
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypedDict
 
 TAIL_WORDS_MAX: Final = 12
 """Words before a mark that are remembered, to know them again."""
@@ -36,6 +36,13 @@ class Range:
     @property
     def is_live(self) -> bool:
         return self.end is None
+
+
+class MarksState(TypedDict):
+    """What `Marks.to_state` gives."""
+
+    next_id: int
+    ranges: list[Range]
 
 
 @dataclass(slots=True)

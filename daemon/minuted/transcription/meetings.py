@@ -35,6 +35,11 @@ class Meeting:
         return self.by_hand and self.last_word_ms == self.sound_ms
 
 
+MeetingsState = list[Meeting]
+CutsState = list[int]
+"""What `Meetings.to_state` and `cuts_ms` give."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unheard:
     """Sound that nobody has listened to yet, and that may have words in it."""

@@ -19,11 +19,11 @@ from minuted.transcription.clock import Stretch
 from minuted.transcription.containment import contained
 from minuted.transcription.doubts import LIKE_SPEECH, Doubts, Verdict
 from minuted.transcription.holes import Hole, Losses, gap_of
-from minuted.transcription.idle import Idle
+from minuted.transcription.idle import Idle, IdleState
 from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
-from minuted.transcription.marks import Marks, Range
-from minuted.transcription.meetings import Meeting, Meetings, Unheard
+from minuted.transcription.marks import Marks, MarksState, Range
+from minuted.transcription.meetings import CutsState, Meeting, Meetings, MeetingsState, Unheard
 from minuted.transcription.pauses import has_loud, mark_after, sound_end_ms, sound_start_ms, word_start
 from minuted.transcription.progress import MARGIN_FRAMES, Doubt, Evidence
 from minuted.transcription.publisher import Publisher
@@ -60,20 +60,20 @@ class Minutes:
         journal = publisher.journal
         self.channel = (among.name or None) if among else None
         self._among = among
-        self.marks = Marks.from_state(journal.state(self._key("marks")))
+        self.marks = Marks.from_state(journal.state(self._key("marks"), MarksState))
         if intake.next_number >= 0:
             self.marks.cut_after(intake.next_number)
         self.counts = dict.fromkeys(("finals", "gaps", "words_known", "heard_again"), 0)
         self.doubts = Doubts()
         self.losses = Losses()
         self.remarks = Remarks()
-        self.idle = Idle(settings.engine.idle_after_s, journal.state(self._key("idle")))
+        self.idle = Idle(settings.engine.idle_after_s, journal.state(self._key("idle"), IdleState))
         self._room = settings.room
         self._gap_ms = settings.meeting.gap_min * 60_000
         self._publisher = publisher
         self._intake = intake
         if meetings is None:
-            meetings = Meetings(journal.state("meetings"), journal.state("cuts"))
+            meetings = Meetings(journal.state("meetings", MeetingsState), journal.state("cuts", CutsState))
         self._meetings = meetings
         self._kept = self.marks.to_state()
         self._kept_s = self._sound_s = time.monotonic()
@@ -82,7 +82,18 @@ class Minutes:
         self._holes: deque[Hole] = deque()
         self._given_up: deque[Hole] = deque()
         self._unsure: dict[int, Hole] = {}
+        self._give_up_what_is_gone(intake.gone_before)
         self._release()
+
+    def _give_up_what_is_gone(self, gone_before: int) -> None:
+        """The audio journal is gone: what was still to be heard of it never will be."""
+        for unheard in self.marks.ranges if gone_before >= 0 else ():
+            end = gone_before if unheard.end is None else unheard.end
+            if unheard.start < end:
+                log.error("sound_gone", from_number=unheard.start, to_number=end)
+                self._given_up.append(Hole(unheard.start, end, "damaged"))
+        if gone_before >= 0:
+            self.marks.ranges.clear()
 
     # Sound.
 
@@ -96,7 +107,8 @@ class Minutes:
         holes = self._intake.take(sent.get(live.id, live.start) if live else 0)
         first, came = self._intake.first_number, self._intake.next_number != before
         if came and before < 0 and self.marks.ranges:
-            log.error("sound_gone", ranges=len(self.marks.ranges))
+            # How far sound was taken in is not known any more: twice is better than never.
+            log.error("sound_heard_again", from_number=first)
             self.marks.ranges.clear()
         if came:
             self._sound_s = now_s
@@ -105,6 +117,10 @@ class Minutes:
         for hole in holes:
             self.marks.skip(hole.from_number, hole.to_number)
         self._holes.extend(hole for hole in holes if hole.reason)
+        for hole in self._intake.missing():
+            is_last = hole.from_number >= self._intake.sound_before
+            self.marks.skip(hole.from_number, self._intake.next_number if is_last else hole.to_number)
+            self._given_up.append(hole)
         self._lose_before(first, sent, now_s)
         while self._holes:
             # Killed in between, the next process has to find the following ones.
@@ -400,13 +416,13 @@ class Minutes:
         journal = self._publisher.journal
         if self._among:
             self._among.drop()
-        self.marks = Marks.from_state(journal.state(self._key("marks")))
+        self.marks = Marks.from_state(journal.state(self._key("marks"), MarksState))
         self.restore_meetings()
 
     def restore_meetings(self) -> None:
         """Know of the meetings what was stored last."""
         journal = self._publisher.journal
-        self._meetings.restore(journal.state("meetings"), journal.state("cuts"))
+        self._meetings.restore(journal.state("meetings", MeetingsState), journal.state("cuts", CutsState))
 
     @property
     def last_seq(self) -> int:

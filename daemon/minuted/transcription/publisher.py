@@ -9,7 +9,7 @@ from minuted.bus import ReplayServer, TurnsOut
 from minuted.journal.turns import PAGE_MAX, TurnJournal
 from minuted.messages import VERSION, Gap, Heartbeat, Message, Record, Turn
 from minuted.runtime.kill_points import reached
-from minuted.transcription.speakers import Speakers
+from minuted.transcription.speakers import Speakers, SpeakersState
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ class Publisher:
         self.partials = 0
         self.replayed = 0
         """Records given out again."""
-        self.speakers = Speakers.from_state(journal.state("speakers"))
+        self.speakers = Speakers.from_state(journal.state("speakers", SpeakersState))
         self._heartbeat_at_s = float("-inf")
 
     def record(self, record: Record, state: Mapping[str, Any] | None = None) -> Record:
@@ -40,13 +40,15 @@ class Publisher:
         if isinstance(record, Turn):
             speakers, record, found = speakers.hear(record)
             labels = {record.id: found.to_text()}
-        (committed,) = self._commit(speakers, [record], labels, state or {})
-        if isinstance(committed, Gap):
+        committed = self._commit(speakers, [record], labels, state or {})
+        if isinstance(record, Gap):
             reached("gap-committed")
         else:
             reached("turn-committed")
-        self.turns.publish(committed)
-        return committed
+        # Several where it was too long for one.
+        for each in committed:
+            self.turns.publish(each)
+        return committed[0]
 
     def revise(
         self,

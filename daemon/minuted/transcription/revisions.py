@@ -8,7 +8,7 @@ or a full disk leaves nothing out and nothing half done.
 import queue
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import structlog
 from assemblyai.streaming.v3 import SpeakerRevisionEvent
@@ -29,6 +29,13 @@ ASKED_MAX: Final = 16
 log = structlog.get_logger(__name__)
 
 
+class RevisionsState(TypedDict):
+    """What is still to be done: turns' ids with their labels, and meetings with a place."""
+
+    waiting: list[tuple[str, str | None, list[str | None]]]
+    renaming: dict[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     meeting_id: str
@@ -44,7 +51,7 @@ class Revisions:
         self.dropped = 0
         self._publisher = publisher
         self._journal = publisher.journal
-        state = self._journal.state("revisions") or {}
+        state = self._journal.state("revisions", RevisionsState) or {}
         self._waiting = {key: Labels(turn, tuple(words)) for key, turn, words in state.get("waiting", ())}
         """The service's own labels, by the turn's id."""
         self._renaming: dict[str, int] = dict(state.get("renaming", {}))
@@ -170,7 +177,11 @@ class Revisions:
 def _opened(kept: Kept) -> tuple[Turn, Labels]:
     turn = from_map(kept.record)
     assert isinstance(turn, Turn)
-    return turn, Labels.from_text(kept.labels)
+    try:
+        return turn, Labels.from_text(kept.labels)
+    except ValueError:
+        log.error("labels_damaged", seq=kept.record["seq"])
+        return turn, Labels(turn.speaker, tuple(word.speaker for word in turn.words))
 
 
 def _revision(turn: Turn) -> Turn:

@@ -11,7 +11,7 @@ from minuted.journal.audio_reader import AudioReader
 from minuted.journal.folder import Folder, FolderInUseError
 from minuted.journal.turns import TurnJournal
 from minuted.transcription.channel import Sound
-from minuted.transcription.intake import JournalIntake, intake_of, state_key
+from minuted.transcription.intake import IntakeState, JournalIntake, intake_of, state_key
 
 KEPT: Final = ("marks", "intake", "idle")
 """What the turn journal keeps of each channel."""
@@ -22,7 +22,7 @@ def sounds_of(settings: Settings, frames: Mapping[str, FramesIn], journal: TurnJ
     sounds = [Sound(name, frames[name], intake_of(settings, frames[name], journal, name)) for name in frames]
     for name in left_behind(settings):
         reader = AudioReader(Folder(settings.audio_dir(name)))
-        state = journal.state(state_key("intake", name))
+        state = journal.state(state_key("intake", name), IntakeState)
         sounds.append(Sound(name, None, JournalIntake(None, reader, state)))
     return sounds
 

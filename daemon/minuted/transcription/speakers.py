@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from minuted.messages import Turn
+from minuted.runtime.shapes import fitted
 
 MEETINGS_MAX: Final = 20
 """Meetings remembered, the latest; as many as the meetings themselves."""
@@ -36,7 +37,8 @@ class Labels(NamedTuple):
 
     @classmethod
     def from_text(cls, text: str) -> "Labels":
-        turn, words = json.loads(text)
+        """Raises ValueError for what is none."""
+        turn, words = fitted(tuple[str | None, list[str | None]], json.loads(text), "labels")
         return cls(turn, tuple(words))
 
 
@@ -93,6 +95,10 @@ class Meeting:
 
     def _name(self, label: str | None) -> str | None:
         return self.names.get(label, label) if label else None
+
+
+SpeakersState = list[Meeting]
+"""What `Speakers.to_state` gives."""
 
 
 @dataclass(frozen=True, slots=True)

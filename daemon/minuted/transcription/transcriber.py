@@ -21,7 +21,7 @@ from minuted.transcription.changing import Changing
 from minuted.transcription.channel import Channel, Sound
 from minuted.transcription.containment import containing
 from minuted.transcription.cost import Meter
-from minuted.transcription.meetings import Meetings, Unheard
+from minuted.transcription.meetings import CutsState, Meetings, MeetingsState, Unheard
 from minuted.transcription.order import Order
 from minuted.transcription.overview import overview
 from minuted.transcription.publisher import Publisher
@@ -65,7 +65,8 @@ class Transcriber:
         self._changing = Changing(settings, publisher.journal, self._tell)
         self.wishes = Wishes()
         self._events: queue.SimpleQueue[tuple[Session, Event]] = queue.SimpleQueue()
-        self._meetings = Meetings(publisher.journal.state("meetings"), publisher.journal.state("cuts"))
+        journal = publisher.journal
+        self._meetings = Meetings(journal.state("meetings", MeetingsState), journal.state("cuts", CutsState))
         self._order: Order[Callable[[], None]] = Order()
         self._meter = Meter(settings, publisher.journal, self._sound_clock.steady_ms)
         self.revisions = revisions = Revisions(publisher)
@@ -154,6 +155,8 @@ class Transcriber:
             "kept_because": self._retention.reason,
             "refused": self._publisher.refused,
             "malformed": sum(socket.malformed for socket in sockets),
+            "damaged": journal.damaged,
+            "resets": journal.resets,
             "epoch": journal.epoch,
             "last_seq": journal.last_seq,
         }

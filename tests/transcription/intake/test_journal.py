@@ -330,3 +330,128 @@ def test_sessions_read_at_their_own_places(
     assert numbers(live) == [FIRST + 6]
     for each in (behind, live):
         each.close()
+
+
+def test_each_hole_has_its_own_reason_though_one_of_them_is_damage(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    """Records are read many at a time: the damage behind a hole is no reason of it."""
+    store(writer, *frames(FIRST, FIRST + 2))
+    store(writer, *frames(FIRST + 4, FIRST + 8))
+    writer.sync()
+    name = name_of(segment_numbers(folder)[0])
+    file = folder.path / name
+    data = bytearray(file.read_bytes())
+    size = len(data) // 6
+    data[5 * size - 40] ^= 0xFF  # in the fifth record
+    file.write_bytes(data)
+
+    assert journalled().take(0) == [
+        Hole(FIRST + 2, FIRST + 4, "not-captured"),
+        Hole(FIRST + 6, FIRST + 7, "damaged"),
+    ]
+
+
+def test_damage_at_the_end_of_a_segment_is_the_reason_of_the_hole_before_the_next(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    store(writer, *frames(FIRST, FIRST + SEGMENT_FRAMES + 3))
+    writer.sync()
+    file = folder.path / name_of(segment_numbers(folder)[0])
+    file.write_bytes(file.read_bytes()[:-10])
+
+    last = FIRST + SEGMENT_FRAMES - 1
+    assert journalled().take(0) == [Hole(last, last + 1, "damaged")]
+
+
+def test_how_far_sound_was_taken_in_is_known_when_its_journal_is_gone(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    store(writer, *frames(FIRST, FIRST + 3))
+    intake = journalled()
+    intake.take(0)
+    for number in segment_numbers(folder):
+        folder.unlink(name_of(number))
+
+    again = journalled(state_of(intake))
+    assert (intake.gone_before, again.gone_before) == (-1, FIRST + 3)
+    assert (again.next_number, journalled(None).gone_before) == (-1, -1)
+
+
+def spoil(folder: Folder, segment: int, keep: int) -> None:
+    """Leave the first records of a segment, a frame each, and a piece of the next."""
+    file = folder.path / name_of(segment_numbers(folder)[segment])
+    size = len(file.read_bytes()) // SEGMENT_FRAMES
+    file.write_bytes(file.read_bytes()[: size * keep + 10])
+
+
+def test_sound_that_was_taken_in_and_is_damaged_before_it_is_heard_is_told_of_once(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    """A session would pass over it, and nobody would know."""
+    store(writer, *frames(FIRST, FIRST + 3 * SEGMENT_FRAMES))
+    intake = journalled()
+    assert intake.take(0) == []
+    writer.sync()
+    spoil(folder, 1, keep=4)
+    again = journalled(state_of(intake))
+    for start in (FIRST, FIRST + 12):  # a session that is lost is followed by another
+        numbers(again.frames(start))
+    hole = Hole(FIRST + 14, FIRST + 20, "damaged")
+    assert (again.missing(), again.missing()) == ([hole], [])
+    third = journalled(state_of(again))
+    numbers(third.frames(FIRST))
+    assert third.missing() == [], "also where another process comes"
+
+
+def test_sound_that_is_missing_at_the_end_is_not_waited_for(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    store(writer, *frames(FIRST, FIRST + SEGMENT_FRAMES), end(FIRST + SEGMENT_FRAMES))
+    intake = journalled()
+    intake.take(0)
+    writer.sync()
+    spoil(folder, 0, keep=4)
+    again = journalled(state_of(intake))
+    again.take(0)
+    assert numbers(again.frames(FIRST)) == [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]
+    assert again.missing() == [Hole(FIRST + 4, FIRST + 10, "damaged")]
+    assert again.sound_before == FIRST + 4
+
+
+def test_an_end_tells_of_the_sound_before_it_that_is_not_there(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    """No frame comes after it by which anybody would know."""
+    store(writer, *frames(FIRST, FIRST + 3))
+    intake = journalled()
+    intake.take(0)
+    store(writer, *frames(FIRST + 3, FIRST + SEGMENT_FRAMES), end(FIRST + SEGMENT_FRAMES))
+    writer.sync()
+    spoil(folder, 0, keep=3)
+    again = journalled(state_of(intake))
+    assert again.take(0) == [Hole(FIRST + 3, FIRST + SEGMENT_FRAMES, "damaged")]
+    assert (again.next_number, again.has_ended) == (FIRST + SEGMENT_FRAMES, True)
+
+
+def test_jumps_that_were_declared_are_no_damage(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter
+) -> None:
+    store(writer, *frames(FIRST, FIRST + 2), gap(FIRST + 2, FIRST + 5), *frames(FIRST + 9, FIRST + 11))
+    intake = journalled()
+    intake.take(0)
+    for start in (FIRST, FIRST + 2, FIRST + 5):
+        numbers(intake.frames(start))
+    assert intake.missing() == []
+
+
+def test_damage_in_a_recording_does_not_make_another_sound_of_the_rest(
+    journalled: Callable[..., JournalIntake], writer: AudioWriter, folder: Folder
+) -> None:
+    """Its meeting would be divided."""
+    store(writer, *(frame(number, "talk.wav") for number in range(FIRST, FIRST + 2 * SEGMENT_FRAMES)))
+    writer.sync()
+    spoil(folder, 0, keep=4)
+    intake = journalled()
+    assert intake.take(0) == [Hole(FIRST + 4, FIRST + 10, "damaged")]
+    assert intake.stretches.at((FIRST + 12) * FRAME_MS).sound_ms == FIRST * FRAME_MS

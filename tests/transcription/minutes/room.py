@@ -17,7 +17,7 @@ from minuted.messages import (
     Message,
     from_map,
 )
-from minuted.transcription.intake import JournalIntake
+from minuted.transcription.intake import IntakeState, JournalIntake
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Range
 from minuted.transcription.minutes import Minutes
@@ -67,7 +67,7 @@ class Room:
     def restart(self) -> None:
         """Begin as another process that has nothing but the journals."""
         folder = Folder(self._settings.state_dir / "audio")
-        state = self._publisher.journal.state("intake")
+        state = self._publisher.journal.state("intake", IntakeState)
         self.intake = JournalIntake(self._frames, AudioReader(folder), state)
         self.minutes = Minutes(self._settings, self._publisher, self.intake)
 

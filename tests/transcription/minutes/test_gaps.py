@@ -181,3 +181,50 @@ def test_sound_that_is_gone_altogether_is_not_waited_for(room: Room) -> None:
     room.sound(HELLO)
 
     assert [(each.start, each.end) for each in room.minutes.marks.ranges] == [(5 * FIRST, None)]
+
+
+def test_sound_whose_folder_was_emptied_while_nobody_ran_is_a_gap(room: Room) -> None:
+    """It was taken in and nobody has heard it."""
+    room.sound("####....####")
+    room.minutes.store()
+    room.writer.rotate()
+    for file in room.writer._folder.path.glob("*.audio"):
+        file.unlink()
+    room.restart()
+    room.take_in()
+
+    (gap,) = room.records
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.end_ms - gap.start_ms) == ("damaged", 12 * FRAME_MS)
+    room.restart()
+    room.take_in()
+    assert len(room.records) == 1, "it is told of once"
+
+
+@pytest.mark.parametrize("text", ["{", '{"next_id": 1, "ranges": [{"start": "x"}]}', "5"])
+def test_where_the_marks_cannot_be_read_all_sound_there_is_is_heard_again(room: Room, text: str) -> None:
+    """Words may come twice rather than never."""
+    room.sound("####....####")
+    room.minutes.marks.move(room.live.id, FIRST + 8)
+    room.minutes.store()
+    room._publisher.journal._database.execute("UPDATE state SET value = ? WHERE key = 'marks'", (text,))
+    room.restart()
+    room.take_in()
+    assert room.live.start == FIRST
+    assert room.records == []
+
+
+def test_an_unknown_field_in_what_is_stored_changes_nothing(room: Room) -> None:
+    """A later version leaves some when its successor is an older one."""
+    room.sound("####....####")
+    room.minutes.marks.move(room.live.id, FIRST + 8)
+    room.minutes.store()
+    journal = room._publisher.journal
+    marks = journal.state("marks")
+    marks["ranges"][0]["later"] = {"field": 1}
+    intake = journal.state("intake")
+    intake["stretches"][0]["later"] = 1
+    journal.keep({"marks": {**marks, "later": 1}, "intake": {**intake, "later": 1}})
+    room.restart()
+    assert room.live.start == FIRST + 8
+    assert journal.resets == 0
