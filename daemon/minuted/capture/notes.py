@@ -8,18 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from minuted.runtime import files
 from minuted.runtime.disk import sync_folder
 
 
 def store(note: Path, values: dict[str, Any]) -> None:
     """Write a note whole, or not at all, and see it on the disk. Raises OSError."""
-    new = note.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
-        json.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(note)
-    sync_folder(note.parent)
+    files.replace(note, json.dumps(values).encode(), 0o640)
 
 
 def remove(note: Path) -> None:
@@ -31,7 +26,7 @@ def remove(note: Path) -> None:
 @contextmanager
 def locked(lock: Path) -> Iterator[None]:
     """Have nobody else read a note and write it meanwhile; a moment is all it may take. Raises OSError."""
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = files.open_own(lock, os.O_RDONLY | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
