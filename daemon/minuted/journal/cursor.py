@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from minuted.journal.exclusive import DatabaseInUseError, open_exclusive
 from minuted.journal.turns import is_full
 from minuted.messages import Record
 
@@ -74,21 +75,18 @@ class Cursor:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(
-            path, isolation_level=None, timeout=OPEN_WAIT_S, check_same_thread=False
-        )
         try:
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
-                self._database.execute(f"PRAGMA {pragma}")
+            self._database = open_exclusive(path, OPEN_WAIT_S, check_same_thread=False)
+        except DatabaseInUseError as error:
+            raise CursorInUseError(str(error)) from None
+        except (sqlite3.Error, OSError) as error:
+            if is_full(error) or getattr(error, "errno", 0) == errno.ENOSPC:
+                raise CursorFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+            raise
+        try:
             with self._transaction():
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._database.execute(statement)
-        except sqlite3.OperationalError as error:
-            self._database.close()
-            if "locked" in str(error):
-                raise CursorInUseError(f"{path} is in use by another process") from None
-            raise
         except (sqlite3.Error, CursorFullError):
             self._database.close()
             raise

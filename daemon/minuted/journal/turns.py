@@ -15,14 +15,17 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from minuted.journal.exclusive import open_exclusive
 from minuted.messages import Record, Turn, encode, unpack
 
+OPEN_WAIT_S_MAX: Final = 20.0
+"""How long another program, somebody's `sqlite3` for one, may keep the file from us."""
 PAGE_MAX: Final = 500
 """Records in one page of a replay."""
 PRUNED_MAX: Final = 1000
@@ -67,17 +70,11 @@ class TurnJournal:
     must end the process: nobody can know what reached the disk.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_wait: Callable[[str], None] = lambda _text: None) -> None:
+        """Open the journal, and tell `on_wait` where another program has it open. Raises OSError."""
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, isolation_level=None)
-        for pragma in (
-            "locking_mode=EXCLUSIVE",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"wal_autocheckpoint={WAL_PAGES}",
-            f"journal_size_limit={WAL_BYTES_KEPT}",
-        ):
+        self._database = open_exclusive(path, OPEN_WAIT_S_MAX, on_wait)
+        for pragma in (f"wal_autocheckpoint={WAL_PAGES}", f"journal_size_limit={WAL_BYTES_KEPT}"):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.executescript(_SCHEMA)
         self.epoch: str = self.state("epoch") or self._begin_epoch()

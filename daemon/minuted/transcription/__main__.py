@@ -41,7 +41,7 @@ def run(settings: Settings) -> int:
             source.name: sockets.enter_context(FramesIn(settings.frames_of(source.name)))
             for source in settings.sources
         }
-        journal = TurnJournal(settings.state_dir / "turns.db")
+        journal = TurnJournal(settings.state_dir / "turns.db", _tell_of_wait)
         sounds = sounds_of(settings, frames, journal)
         transcriber = Transcriber(settings, Publisher(turns, replay, journal), sounds)
         stop = signals.stop_event(on_stop=transcriber.wake)
@@ -77,6 +77,11 @@ def run(settings: Settings) -> int:
             # Subscribers get what is on its way to them.
             turns.close(linger_ms=1000)
             journal.close()
+
+
+def _tell_of_wait(text: str) -> None:
+    log.warning("journal_in_use", reason=text)
+    notify.status(text)
 
 
 if __name__ == "__main__":
