@@ -53,7 +53,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "addresses": ("options",),
     "models": (),
     "sections": ("addresses", "options"),
-    "credentials": ("options", "runtime.files", "runtime.guard"),
+    "credentials": ("options", "runtime.files", "runtime.guard", "runtime.landlock"),
     "live_settings": ("options", "session_settings"),
     "config": (
         *("addresses", "credentials", "live_settings", "options", "runtime.guard", "sections"),

@@ -122,7 +122,9 @@ def _stage(arguments: argparse.Namespace) -> int:
     from .runtime.locks import InUseError
 
     settings = _settings(arguments)
-    if arguments.command != "delivery":
+    if arguments.command == "delivery":
+        credentials.close_off()
+    else:
         # A sink is somebody else's code: there is nothing in its process that it may not see.
         credentials.take_over()
         credentials.hide()
@@ -179,9 +181,11 @@ def _devices(arguments: argparse.Namespace) -> int:
 
 
 def _sinks(arguments: argparse.Namespace) -> int:
+    from . import credentials
     from .delivery import discovery
 
     _quiet_logs()
+    credentials.close_off()
     settings, names = _settings(arguments), set(arguments.names)
     rows = [row for row in discovery.survey(settings, load_modules=True) if not names or row.name in names]
     if not rows:

@@ -16,6 +16,7 @@ from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, che
 from minuted.credentials import (
     ENGINE_KEY_NAME,
     HANDED_DOWN,
+    HIDDEN_NAME,
     KEY_CREDENTIAL,
     KEY_NAME,
     TOKEN_SECRET_CREDENTIAL,
@@ -49,6 +50,7 @@ from minuted.session_settings import StreamingSession, check_session
 __all__ = [
     "ENGINE_KEY_NAME",
     "HANDED_DOWN",
+    "HIDDEN_NAME",
     "KEY_CREDENTIAL",
     "KEY_NAME",
     "LOOPBACK",

@@ -11,7 +11,7 @@ from typing import Final
 from dotenv import dotenv_values
 
 from minuted.options import ConfigError
-from minuted.runtime import files, guard
+from minuted.runtime import files, guard, landlock
 
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 KEY_CREDENTIAL: Final = "assemblyai.key"
@@ -21,6 +21,8 @@ KEY_FD_NAME: Final = "MINUTED_KEY_FD"
 TOKEN_SECRET_NAME: Final = "MINUTED_TOKEN_SECRET"  # noqa: S105  # its name
 TOKEN_SECRET_CREDENTIAL: Final = "token.secret"  # noqa: S105  # its name
 ENGINE_KEY_NAME: Final = "MINUTED_ENGINE_KEY"
+HIDDEN_NAME: Final = "MINUTED_HIDDEN_CREDENTIALS"
+"""The environment's name for systemd's folder with credentials that a sink's code is not to read."""
 HANDED_DOWN: Final = {KEY_NAME: KEY_FD_NAME, TOKEN_SECRET_NAME: "MINUTED_TOKEN_SECRET_FD"}
 """The secrets in the environment, and the names of the descriptors that read as they."""
 _SHARED_BYTES: Final = 24
@@ -72,7 +74,7 @@ def hide() -> None:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
     start, end = int(fields[_ENV_START]), int(fields[_ENV_END])
     if not 0 < start < end:
         return  # a kernel that does not tell
@@ -86,6 +88,12 @@ def hide() -> None:
         at = (b"\0" + shown).find(b"\0" + entry)
         if at >= 0:
             ctypes.memset(start + at + len(name) + 1, ord("-"), len(value))
+
+
+def close_off() -> None:
+    """Hide the service's credentials from a sink's code in this process, where the kernel can."""
+    if folder := os.environ.pop(HIDDEN_NAME, ""):
+        landlock.hide_files([Path(folder, name) for name in (KEY_CREDENTIAL, TOKEN_SECRET_CREDENTIAL)])
 
 
 def shared_key(file: Path) -> str:

@@ -55,4 +55,7 @@ def test_an_environment_names_these_or_none() -> None:
     assert (
         without_ours(ours, "/run/minuted/credentials")["CREDENTIALS_DIRECTORY"] == "/run/minuted/credentials"
     )
-    assert without_ours(ours, "") == {"PATH": "/bin"}
+    # To be hidden where anybody could name it.
+    hidden = {"MINUTED_HIDDEN_CREDENTIALS": "/run/credentials/minuted.service", "PATH": "/bin"}
+    assert without_ours(ours, "") == hidden
+    assert without_ours({"CREDENTIALS_DIRECTORY": "/home/me/keys", "PATH": "/bin"}, "") == {"PATH": "/bin"}

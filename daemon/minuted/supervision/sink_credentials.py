@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from minuted.config import KEY_CREDENTIAL, TOKEN_SECRET_CREDENTIAL
+from minuted.config import HIDDEN_NAME, KEY_CREDENTIAL, TOKEN_SECRET_CREDENTIAL
 
 NAME: Final = "CREDENTIALS_DIRECTORY"
+SYSTEMD_S: Final = Path("/run/credentials")
+"""Where systemd has them: at a place that anybody can name, so that not to name it hides nothing."""
 OURS: Final = (KEY_CREDENTIAL, TOKEN_SECRET_CREDENTIAL)
 
 
@@ -42,6 +44,11 @@ class SinkCredentials:
 
 
 def without_ours(environment: dict[str, str], path: str) -> dict[str, str]:
-    """Return an environment whose credentials are those at `path`, if any."""
-    others = {name: value for name, value in environment.items() if name != NAME}
-    return {**others, NAME: path} if path else others
+    """Return an environment whose credentials are those at `path`, if any; systemd's are to be hidden."""
+    ours = {name: value for name, value in environment.items() if name != NAME}
+    if path:
+        ours[NAME] = path
+    given = environment.get(NAME, "")
+    if SYSTEMD_S in Path(given).parents:
+        ours[HIDDEN_NAME] = given
+    return ours
