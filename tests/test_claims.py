@@ -179,3 +179,23 @@ def test_a_lock_that_is_a_link_is_told_and_left_alone(runtime_dir: Path, no_key:
         assert f"{runtime_dir / name} is a link" in done.stdout + done.stderr
         assert done.returncode == 78
     assert other.stat().st_size == 5000
+
+
+@pytest.mark.parametrize("key", ["state_dir", "runtime_dir"])
+def test_a_folder_that_all_may_write_to_is_a_warning(runtime_dir: Path, no_key: Path, key: str) -> None:
+    for folder in ("state", "run"):
+        (runtime_dir / folder).mkdir()
+    folder = runtime_dir / {"state_dir": "state", "runtime_dir": "run"}[key]
+    folder.chmod(0o777)
+    config = runtime_dir / "minuted.toml"
+    config.write_text(CONFIG.format(folder=runtime_dir, run="run"))
+    done = subprocess.run(
+        [sys.executable, "-m", "minuted", "check", "--config", config],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if f" {key} " in line and str(folder) in line]
+    assert line.startswith("!")
+    assert line.endswith(f"every user of this machine can put files there; run: chmod o-w {folder}")

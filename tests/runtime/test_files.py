@@ -8,7 +8,7 @@ import pytest
 
 from minuted.runtime import files
 from minuted.runtime.files import UnsafeFileError
-from rights import NOBODY, needs_root
+from rights import NOBODY, as_user, needs_root
 
 
 @pytest.fixture
@@ -140,3 +140,26 @@ def test_what_root_replaces_keeps_its_owner(tmp_path: Path) -> None:
 def test_outside_of_that_root_stays_root(tmp_path: Path) -> None:
     with files.acting_for(tmp_path):
         assert os.geteuid() == 0
+
+
+OTHERS = """
+import sys
+from pathlib import Path
+from minuted.runtime import files
+
+try:
+    files.make_private(Path(sys.argv[1]))
+except OSError as error:
+    print(error)
+"""
+
+
+@needs_root
+def test_a_file_that_root_has_left_is_named_with_what_gives_it_back(theirs: Path) -> None:
+    """A run by root in the service's folder left the service with an error and no cure."""
+    theirs.parent.chmod(0o755)
+    (theirs / "turns.db").touch(0o600)
+    assert (
+        as_user(OTHERS, f"{theirs}/turns.db")
+        == f"{theirs}/turns.db belongs to root; run: chown nobody {theirs}/turns.db\n"
+    )

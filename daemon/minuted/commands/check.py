@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import sqlite3
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -278,6 +279,8 @@ def _owned_folder(key: str, settings: Settings) -> tuple[bool, str]:
     service = guard.owner(settings.state_dir.resolve())
     if os.geteuid() != 0 or guard.owner(folder.resolve()) != service or service in (None, 0):
         claims.refuse_foreign(key, folder)
+        if folder.is_dir() and folder.stat().st_mode & stat.S_IWOTH:
+            return False, f"{text}: every user of this machine can put files there; run: chmod o-w {folder}"
         return True, text
     name = guard.user(service or 0)
     return (

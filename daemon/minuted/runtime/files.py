@@ -50,7 +50,14 @@ def make_private(path: Path, mode: int = 0o640) -> None:
 
     Raises UnsafeFileError where something else is there.
     """
-    descriptor = open_own(path, os.O_RDWR | os.O_CREAT, mode)
+    try:
+        descriptor = open_own(path, os.O_RDWR | os.O_CREAT, mode)
+    except PermissionError:
+        uid, own = guard.owner(path), os.geteuid()
+        if uid in (None, own):
+            raise
+        whose, us = guard.user(uid or 0), guard.user(own)
+        raise UnsafeFileError(f"{path} belongs to {whose}; run: chown {us} {path}") from None
     try:
         if os.fstat(descriptor).st_uid == os.geteuid():
             os.fchmod(descriptor, mode)
