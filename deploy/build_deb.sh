@@ -2,12 +2,13 @@
 # Builds minuted_VERSION_ARCH.deb for machines with this one's Debian release: `deploy/build_deb.sh [FOLDER]`.
 # It brings all it needs of Python along, so that a room's machine needs no network, pip or compiler.
 set -eu
+# Before anything is made: the package installs what is here with its modes.
+umask 022
 
 source=$(cd "$(dirname "$0")/.." && pwd)
 folder=$(cd "${1:-.}" && pwd)
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-umask 022
 chmod 755 "$stage"
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$source/pyproject.toml" | head -n 1)

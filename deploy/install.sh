@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs minuted as a service on Debian, or upgrades what is installed; `--help` says how.
 set -eu
+# Before anything is made: what others could write to would be run as root.
+umask 022
 
 readonly PREFIX=/opt/minuted
 readonly CONFIG=/etc/minuted/minuted.toml
@@ -104,8 +106,9 @@ build_release() {
   release=$PREFIX/releases/$(date -u +%Y%m%dT%H%M%S)-$$
   say "Installing into $release (a minute) …"
   trap 'rm -rf "$release"' EXIT
-  mkdir -p "$PREFIX/releases"
-  umask 022
+  install -d -m 755 "$PREFIX" "$PREFIX/releases"
+  # What an earlier release was installed with, under another umask.
+  chmod -R go-w "$PREFIX"
   /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is needed"
   /usr/bin/python3 -m venv "$release"
   pip="$release/bin/pip --quiet --disable-pip-version-check --no-input"
@@ -126,8 +129,8 @@ point_to() {
 }
 
 install_files() {
-  mkdir -p "$LIBRARY/systemd/system" "$LIBRARY/systemd/user" "$LIBRARY/sysusers.d" "$LIBRARY/tmpfiles.d" \
-    "$DOCUMENTS"
+  install -d -m 755 "$LIBRARY/systemd" "$LIBRARY/systemd/system" "$LIBRARY/systemd/user" \
+    "$LIBRARY/sysusers.d" "$LIBRARY/tmpfiles.d" "${DOCUMENTS%/*}" "$DOCUMENTS"
   for unit in "$source"/systemd/*.service "$source"/systemd/*.target; do
     install -m 644 "$unit" "$LIBRARY/systemd/system/"
   done

@@ -45,6 +45,8 @@ class FileLog(Sink):
     def _opened(self) -> tuple[int, bool]:
         """Open the file, cut to what is committed, and say whether it is the file of the checkpoint."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.is_symlink() and self.path.lstat().st_uid not in (0, os.geteuid()):
+            raise PermissionError(f"{self.path} is another user's link: remove it")
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         status = os.fstat(file)
         committed_bytes = self.checkpoint.get("bytes", 0)

@@ -150,6 +150,7 @@ def test_every_variable_of_the_environment_is_in_the_readme() -> None:
     ours = {
         "MINUTED_SUPERVISOR_PID",
         "MINUTED_ENGINE_KEY",
+        "MINUTED_HIDDEN_CREDENTIALS",
         "MINUTED_KEY_FD",
         "MINUTED_TOKEN_SECRET_FD",
         "MINUTED_SERVICE",

@@ -5,7 +5,6 @@ first one's place, and with a mode of its own, because the umask would otherwise
 The turn and the replay socket may have a door besides: TCP, under CURVE, for clients on a list.
 """
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from .messages import (
     topic_of,
     unpack,
 )
+from .runtime.locks import InUseError, take
 
 FRAMES_MAX: Final = 200
 """Frames that may wait in a frames socket, 10 s of sound; beyond that the sender is told."""
@@ -39,7 +39,7 @@ REPLAY_MAX: Final = 2000
 """Replayed records that may wait for a peer: four pages."""
 
 
-class AddressInUseError(OSError):
+class AddressInUseError(InUseError):
     """Another process already serves this socket."""
 
 
@@ -334,17 +334,10 @@ def lock(path: Path, what: str) -> int:
 
     Raises AddressInUseError when another process has it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        by = f" (process {holder})" if holder.isdigit() else ""
-        raise AddressInUseError(f"{what} is already in use by another minuted{by}") from None
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
+        return take(path, what)
+    except InUseError as error:
+        raise AddressInUseError(str(error)) from None
 
 
 @contextmanager

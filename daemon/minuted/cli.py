@@ -78,6 +78,7 @@ def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings",
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from . import credentials
     from .commands import check, terminal
     from .runtime import logs
     from .supervision import supervisor
@@ -91,10 +92,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if wants_texts(arguments):
         from .commands import recordings
 
+        credentials.hide()
         return recordings.run(arguments, read)
     settings, text = read(inputs[0] if inputs else None)
     check.prepare(settings)
     log = settings.state_dir / "minuted.log" if arguments.watch else None
+    credentials.hide()
     with terminal.captions(log, arguments.config) if log else contextlib.nullcontext():
         logs.set_up("supervisor", settings.room)
         outcome = supervisor.supervise(settings, text, lambda: _read(arguments, settings.path))
@@ -111,19 +114,37 @@ def _stage(arguments: argparse.Namespace) -> int:
     signals.die_with_parent()
     import structlog
 
-    from .bus import AddressInUseError
+    from . import claims, credentials
     from .commands import check
     from .options import ConfigError
     from .runtime import logs, notify
+    from .runtime.files import UnsafeFileError
+    from .runtime.locks import InUseError
 
     settings = _settings(arguments)
+    if arguments.command == "delivery":
+        credentials.close_off()
+    else:
+        # A sink is somebody else's code: there is nothing in its process that it may not see.
+        credentials.take_over()
+        credentials.hide()
     name = [arguments.name] if getattr(arguments, "name", None) else []
-    logs.set_up("/".join([arguments.command, *name]), settings.room)
+    stage = "/".join([arguments.command, *name])
+    logs.set_up(stage, settings.room)
     check.make_folders(settings)
     try:
-        process = importlib.import_module(f"minuted.{arguments.command}.__main__")
-        return int(process.run(settings, *name))
-    except (ConfigError, AddressInUseError):
+        # The engine keeps nothing in the state folder.
+        claim = (
+            contextlib.nullcontext()
+            if stage == "engine"
+            else claims.claim_stage(settings, stage, supervised=signals.PARENT in os.environ)
+        )
+        with claim:
+            process = importlib.import_module(f"minuted.{arguments.command}.__main__")
+            return int(process.run(settings, *name))
+    except UnsafeFileError as error:
+        raise ConfigError(str(error)) from None
+    except (ConfigError, InUseError):
         raise
     except Exception as error:
         structlog.get_logger(__name__).exception("crashed")
@@ -160,9 +181,11 @@ def _devices(arguments: argparse.Namespace) -> int:
 
 
 def _sinks(arguments: argparse.Namespace) -> int:
+    from . import credentials
     from .delivery import discovery
 
     _quiet_logs()
+    credentials.close_off()
     settings, names = _settings(arguments), set(arguments.names)
     rows = [row for row in discovery.survey(settings, load_modules=True) if not names or row.name in names]
     if not rows:

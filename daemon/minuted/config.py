@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from minuted.addresses import LOOPBACK, SOCKET_PATH_BYTES_MAX, check_socket, check_tcp, check_url
-from minuted.credentials import HANDED_DOWN, KEY_NAME, TOKEN_SECRET_NAME, find, read
+from minuted.credentials import (
+    ENGINE_KEY_NAME,
+    HANDED_DOWN,
+    HIDDEN_NAME,
+    KEY_CREDENTIAL,
+    KEY_NAME,
+    TOKEN_SECRET_CREDENTIAL,
+    TOKEN_SECRET_NAME,
+    find,
+    read,
+    shared_key,
+)
 from minuted.live_settings import Profile, profiles_of, read_terms, with_terms
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
 from minuted.runtime import guard
@@ -37,11 +48,15 @@ from minuted.session_settings import StreamingSession, check_session
 
 # Read through here, wherever it is made.
 __all__ = [
+    "ENGINE_KEY_NAME",
     "HANDED_DOWN",
+    "HIDDEN_NAME",
+    "KEY_CREDENTIAL",
     "KEY_NAME",
     "LOOPBACK",
     "MICROPHONE",
     "SOCKET_PATH_BYTES_MAX",
+    "TOKEN_SECRET_CREDENTIAL",
     "TOKEN_SECRET_NAME",
     "Capture",
     "ConfigError",
@@ -175,7 +190,7 @@ class Settings:
 
     def api_key(self) -> str:
         """Give the service's key, or "" where there is none: a credential, the environment, a .env file."""
-        return find("assemblyai.key", KEY_NAME, self.key_files)
+        return find(KEY_CREDENTIAL, KEY_NAME, self.key_files, self.path)
 
     @property
     def takes_tokens(self) -> bool:
@@ -186,7 +201,7 @@ class Settings:
         """Give the secret for `engine.token_url`, or "" where there is none."""
         if file := self.engine.token_secret_file:
             return read(file)
-        return find("token.secret", TOKEN_SECRET_NAME, self.key_files)
+        return find(TOKEN_SECRET_CREDENTIAL, TOKEN_SECRET_NAME, self.key_files, self.path)
 
     @property
     def key_files(self) -> tuple[Path, ...]:
@@ -194,8 +209,11 @@ class Settings:
         return (Path(".env"), *([self.path.parent / ".env"] if self.path else []))
 
     def engine_key(self) -> str:
-        """Give the key the local engine asks for: the supervisor's, or any."""
-        return os.environ.get("MINUTED_ENGINE_KEY", "")
+        """Return the key that the local engine asks for: the supervisor's, else the one in runtime_dir.
+
+        Raises ConfigError where the file there cannot be read or made.
+        """
+        return os.environ.get(ENGINE_KEY_NAME) or shared_key(self.runtime_dir / "engine.key")
 
     def with_recording(self, recording: Path, pace: str | None) -> "Settings":
         """Take the sound from a recording instead, as `run --input` does."""
@@ -223,15 +241,18 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
     In a supervisor's process the text is the one that the supervisor has accepted.
     """
     accepted = os.environ.get(ACCEPTED_NAME)
+    named = path is not None
     if path is None and not accepted:
         path = next((place for place in PLACES if place.is_file()), None)
     source = Path(accepted) if accepted else path
     if source is None:
         return Settings(), ""
-    if not accepted and (changed := guard.changeable(source)):
-        raise ConfigError(changed)
     try:
-        text = source.read_text(encoding="utf-8")
+        with source.open(encoding="utf-8") as file:
+            # What is open now cannot be another file later.
+            if not accepted:
+                _judge(source, file.fileno(), named=named)
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{source}: cannot be read: {reason}") from None
@@ -239,6 +260,19 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
         return parse(text, path), text
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _judge(path: Path, descriptor: int, *, named: bool) -> None:
+    """Raise ConfigError for an open configuration file that others could change, or that nobody chose.
+
+    It says what is run, and with whose rights.
+    """
+    if not named and (whose := guard.foreign(path)):
+        raise ConfigError(f"{path.absolute()} is taken only where --config names it: {whose}")
+    if changed := guard.changeable(path):
+        raise ConfigError(changed)
+    if not os.path.samestat(os.fstat(descriptor), path.stat()):
+        raise ConfigError(f"{path} has just been replaced: ask again")
 
 
 def parse(text: str, path: Path | None = None) -> Settings:

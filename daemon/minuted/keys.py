@@ -5,7 +5,6 @@ is the folder: a key is let in as long as its file is there.
 """
 
 import json
-import os
 import re
 import socket
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from .addresses import after
 from .config import Settings
 from .doors import Door, Pass, key_pair, public_key
 from .options import ConfigError
+from .runtime import files
 
 CLIENTS_MAX: Final = 200
 """Keys on the list; the folder is read at every handshake."""
@@ -42,13 +42,10 @@ def new(settings: Settings, name: str, output: Path) -> Path:
     _check_name(name)
     if output.is_dir():
         output /= f"{name}.key.json"
-    try:
+    folder = _clients(settings)
+    with _in_state_dir(settings):
         # Over the network a first start waits for a key, so the key cannot wait for it.
         settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"state_dir: {settings.state_dir} cannot be made: {error.strerror}") from None
-    with _as_owner(settings):
-        folder = _clients(settings)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (folder / f"{name}{ENDING}").exists():
             raise ConfigError(f"there is a client {name!r}; revoke its key first, or choose another name")
@@ -59,12 +56,13 @@ def new(settings: Settings, name: str, output: Path) -> Path:
     turns = _told_address(settings.door_endpoint or "tcp://0.0.0.0:5555")
     told = {"name": name, "turns": turns, "replay": after(turns)}
     told |= {"server": server, "public": public, "secret": secret}
-    _write(output, json.dumps(told, indent=1))
+    _hand_over(output, json.dumps(told, indent=1))
     try:
-        with _as_owner(settings):
+        with _in_state_dir(settings):
             _write(folder / f"{name}{ENDING}", public)
     except BaseException:
-        output.unlink()
+        with files.acting_for(output.parent):
+            output.unlink()
         raise
     return output.absolute()
 
@@ -72,26 +70,28 @@ def new(settings: Settings, name: str, output: Path) -> Path:
 def listed(settings: Settings) -> list[Client]:
     """Give who is let in. Raises OSError."""
     try:
-        files = sorted(_clients(settings).iterdir())
+        there = sorted(_clients(settings).iterdir())
     except FileNotFoundError:
         return []
     found = []
-    for file in files[: 2 * CLIENTS_MAX]:
-        with suppress(FileNotFoundError):  # revoked meanwhile
+    for file in there[: 2 * CLIENTS_MAX]:
+        # Revoked meanwhile, or no file of ours.
+        with suppress(FileNotFoundError, files.UnsafeFileError):
             if file.suffix == ENDING and _is_name(file.stem):
-                found.append(Client(file.stem, file.read_text(encoding="ascii", errors="replace").strip()))
+                key = files.read_small(file, FILE_BYTES_MAX).decode("ascii", errors="replace").strip()
+                found.append(Client(file.stem, key))
     return found
 
 
 def revoke(settings: Settings, name: str) -> None:
     """Take a client's key from the list. Raises ConfigError."""
     _check_name(name)
-    try:
-        with _as_owner(settings):
+    with _in_state_dir(settings):
+        try:
             (_clients(settings) / f"{name}{ENDING}").unlink()
-    except FileNotFoundError:
-        names = ", ".join(client.name for client in listed(settings)) or "none"
-        raise ConfigError(f"there is no client {name!r}; there are: {names}") from None
+        except FileNotFoundError:
+            names = ", ".join(client.name for client in listed(settings)) or "none"
+            raise ConfigError(f"there is no client {name!r}; there are: {names}") from None
 
 
 def doors(settings: Settings) -> tuple[Door, Door] | tuple[None, None]:
@@ -128,7 +128,7 @@ def read_pass(file: Path) -> Pass:
 def _server_secret(settings: Settings, *, make: bool) -> str:
     file = settings.state_dir / "keys" / "server.key"
     try:
-        secret = file.read_text(encoding="ascii", errors="replace").strip()
+        secret = file.read_bytes().decode("ascii", errors="replace").strip()
     except FileNotFoundError:
         if not make:
             raise ConfigError(
@@ -168,34 +168,27 @@ def _told_address(endpoint: str) -> str:
 
 def _write(file: Path, text: str) -> None:
     """Make a new file that only its owner may read, whole or not at all."""
-    trial = file.with_name(f".{file.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(trial, flags, 0o600), "w", encoding="ascii") as out:  # noqa: PTH123  # a descriptor
-        out.write(f"{text}\n")
-        out.flush()
-        os.fsync(out.fileno())
     try:
-        # Unlike a rename, this does not take the place of what is there.
-        os.link(trial, file)
+        files.create(file, f"{text}\n".encode("ascii"))
     except FileExistsError:
         raise ConfigError(f"{file} is there already") from None
-    finally:
-        trial.unlink()
+
+
+def _hand_over(output: Path, text: str) -> None:
+    """Write a client's file where it was asked for: in somebody else's folder it is theirs."""
+    try:
+        with files.acting_for(output.parent):
+            _write(output, text)
+    except files.UnsafeFileError as error:
+        raise ConfigError(str(error)) from None
 
 
 @contextmanager
-def _as_owner(settings: Settings) -> Iterator[None]:
+def _in_state_dir(settings: Settings) -> Iterator[None]:
     """Work as the state folder's owner where root calls: what root makes, the service could not read."""
-    if not settings.state_dir.is_dir():
-        raise ConfigError(f"state_dir: {settings.state_dir} is not there yet; install or start minuted first")
-    status, before = settings.state_dir.stat(), os.getegid()
-    if os.geteuid() != 0 or status.st_uid == 0:
-        yield
-        return
-    os.setegid(status.st_gid)
-    os.seteuid(status.st_uid)
     try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(before)
+        with files.acting_for(settings.state_dir):
+            yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"state_dir: {error.filename or settings.state_dir}: {reason}") from None

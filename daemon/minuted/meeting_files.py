@@ -18,8 +18,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import structlog
-
 from .messages import Gap, Turn
 from .runtime.disk import sync_folder
 from .runtime.durations import brief
@@ -33,9 +31,6 @@ MEETINGS_MAX: Final = 20
 
 As many as have speakers that can be named."""
 _WHY: Final = {"paused": "paused", "outage": "not transcribed", "journal-full": "not transcribed"}
-
-
-log = structlog.get_logger(__name__)
 
 
 class MeetingDamagedError(Exception):
@@ -169,7 +164,7 @@ class MeetingFiles(Sink):
 
     def _leave(self, meeting_id: str, meeting: Meeting) -> None:
         """Leave a meeting's file as it is: what is still said of it goes into another."""
-        log.error("meeting_file_damaged", sink=self.name, file=meeting.file, meeting_id=meeting_id)
+        _log_damage(sink=self.name, file=meeting.file, meeting_id=meeting_id)
         meetings = self._meetings()
         meetings.pop(meeting_id, None)
         self.checkpoint = _checkpoint_of(meetings)
@@ -197,7 +192,7 @@ class MeetingFiles(Sink):
             try:
                 found[key] = _meeting_of(known)
             except MisshapenError as error:
-                log.error("meeting_file_damaged", sink=self.name, meeting_id=key, reason=str(error))
+                _log_damage(sink=self.name, meeting_id=key, reason=str(error))
         if len(found) < len(stored):
             self.checkpoint = {"meetings": {key: stored[key] for key in found}}
         return found
@@ -346,3 +341,9 @@ def write_at(path: Path, at_bytes: int, data: bytes, patch: tuple[int, bytes] = 
         return os.fstat(file).st_ino
     finally:
         os.close(file)
+
+
+def _log_damage(**details: Any) -> None:
+    import structlog  # noqa: PLC0415  # `minuted --help` imports this module and has no use for it
+
+    structlog.get_logger(__name__).error("meeting_file_damaged", **details)

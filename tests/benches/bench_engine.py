@@ -98,7 +98,7 @@ def main() -> None:
         )
         engine = subprocess.Popen(
             [sys.executable, "-m", "minuted", "engine", "--config", str(config)],
-            env=os.environ | {"NOTIFY_SOCKET": f"{folder}/notices", "MINUTED_ENGINE_KEY": ""},
+            env=os.environ | {"NOTIFY_SOCKET": f"{folder}/notices", "MINUTED_ENGINE_KEY": "bench"},
             stderr=subprocess.DEVNULL,
         )
         try:

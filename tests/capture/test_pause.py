@@ -109,8 +109,10 @@ def test_a_request_found_too_late_changes_nothing(tmp_path):
 
 def test_a_pause_that_cannot_be_noted_is_refused(tmp_path):
     """A restart would end it without a word."""
-    (tmp_path / NOTE).with_suffix(".new").mkdir()
-    pause = Pause(tmp_path)
+    folder = tmp_path / "state"
+    folder.mkdir()
+    pause = Pause(folder)
+    folder.rmdir()
     assert "nothing was changed" in handlers(pause)["pause"]({})["error"]
     assert not pause.is_on
 

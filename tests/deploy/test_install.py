@@ -32,6 +32,34 @@ def test_a_script_is_one(script: str) -> None:
     subprocess.run(["dash", "-n", path], check=True)
 
 
+ENDS_EARLY = {
+    # With these words a script ends before it does anything, but after it has begun.
+    "install.sh": "--help",
+    "build_deb.sh": "/nonexistent",
+    "debian/preinst": "install",
+    "debian/postinst": "abort-upgrade",
+    "debian/prerm": "upgrade",
+    "debian/postrm": "disappear",
+}
+
+
+@pytest.mark.parametrize("umask", ["000", "077"])
+@pytest.mark.parametrize("script", ENDS_EARLY)
+def test_what_is_installed_is_for_all_to_read_and_for_root_to_write(script: str, umask: str) -> None:
+    """Under umask 000 anybody's program ran as root; under 077 the service could not be started."""
+    run_it = f'umask {umask}; script=$1; shift; trap "umask >&3" EXIT; . "$script" >/dev/null 2>&1'
+    done = subprocess.run(
+        ["dash", "-c", f"{run_it}", "dash", ROOT / "deploy" / script, ENDS_EARLY[script]],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        preexec_fn=lambda: os.dup2(1, 3),
+        pass_fds=(3,),
+    )
+    assert done.stdout.strip() == "0022"
+
+
 def test_help_names_every_option() -> None:
     """An option nobody is told of is none."""
     told = run("--help").stdout

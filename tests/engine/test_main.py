@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -87,6 +88,23 @@ def test_it_says_where_it_listens_and_ends_its_sessions_at_sigterm(start) -> Non
     assert "the-key" not in said
     assert "Traceback" not in said
     assert '"close_code": 1001' in said
+
+
+def test_on_its_own_it_takes_only_the_key_in_the_runtime_folder(start, runtime_dir: Path) -> None:
+    """It took any: whoever could reach the port held all its sessions."""
+    engine = start()
+    assert engine.notice().startswith("READY=1\n")
+    key = runtime_dir / "engine.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    for wrong in ("local", "a-key", ""):
+        with Client(engine.url, key=wrong) as refused:
+            assert refused.read()["error_code"] == 1008
+    with Client(engine.url, key=key.read_text()) as client:
+        client.read_until("Begin")
+    engine.process.send_signal(signal.SIGTERM)
+    status, said = engine.end()
+    assert status == 0
+    assert key.read_text() not in said
 
 
 def test_a_port_in_use_is_said_in_one_line(start) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from minuted.journal import database
+from minuted.runtime.files import UnsafeFileError
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS things (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"
 COLUMNS = {"things": ("id", "text")}
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    return database.opened(path, SCHEMA, COLUMNS, ["journal_mode=WAL"])
+    return database.opened(path, SCHEMA, COLUMNS)
 
 
 def filled(path: Path, count: int = 500) -> None:
@@ -89,5 +90,5 @@ def test_a_mistake_of_ours_and_a_lock_are_no_damage(tmp_path: Path, sql: str) ->
 def test_a_folder_in_its_place_is_no_damage(tmp_path: Path) -> None:
     """Whoever put it there has to take it away."""
     (tmp_path / "a.db").mkdir()
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(UnsafeFileError, match="no regular file"):
         opened(tmp_path / "a.db")

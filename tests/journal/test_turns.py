@@ -209,9 +209,11 @@ def test_state_can_be_kept_without_a_record(journal: TurnJournal, path: Path) ->
 
 def test_a_second_process_is_refused(journal: TurnJournal, path: Path) -> None:
     """Two writers would give the same number twice."""
-    script = "import sys; from pathlib import Path; from minuted.journal.turns import TurnJournal"
+    script = (
+        "import sys; from pathlib import Path; from minuted.journal import turns; turns.OPEN_WAIT_S_MAX = 0.1"
+    )
     second = subprocess.run(
-        [sys.executable, "-c", f"{script}; TurnJournal(Path(sys.argv[1]))", str(path)],
+        [sys.executable, "-c", f"{script}; turns.TurnJournal(Path(sys.argv[1]))", str(path)],
         capture_output=True,
         text=True,
         check=False,

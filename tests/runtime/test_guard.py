@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from minuted.runtime.guard import changeable, readable
-from rights import NOBODY, needs_root
+from minuted.runtime.guard import changeable, foreign, foreign_owners, other_owner, readable, way
+from rights import NOBODY, as_user, needs_root
 
 FOREIGN_GID = 54321
 
@@ -105,3 +105,64 @@ def test_readable_is_what_everybody_may_read(file: Path) -> None:
     assert readable(file)
     file.chmod(0o640)
     assert not readable(file)
+
+
+# Whose a place is.
+
+
+def test_a_way_names_all_that_is_passed_links_too(tmp_path: Path) -> None:
+    """Whoever has one of them in his hands has the file."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "a/link").symlink_to(f"{tmp_path}/c/../file")
+    (tmp_path / "c").mkdir()
+    passed = way(tmp_path / "b" / "link")
+    names = [str(place.relative_to(tmp_path)) for place in passed if place.is_relative_to(tmp_path)]
+    assert names == [".", "b", "a", "a/link", ".", "c", "file"]
+    (tmp_path / "ring").symlink_to("ring")
+    assert len(way(tmp_path / "ring")) < 100
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["file", "folder", "folder above", "link"])
+def test_for_root_every_place_on_the_way_is_root_s(tmp_path: Path, place: str) -> None:
+    file = tmp_path / "above/folder/minuted.toml"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    assert foreign(link) == ""
+    owned = {"file": file, "folder": file.parent, "folder above": file.parents[1], "link": link}[place]
+    os.lchown(owned, NOBODY, -1)
+    assert foreign(link) == f"{owned} belongs to nobody"
+    assert foreign_owners(link) == {NOBODY}
+
+
+OTHERS = """
+import sys
+from pathlib import Path
+from minuted.runtime.guard import foreign, other_owner
+
+print([foreign(Path(word)) for word in sys.argv[1:]], [other_owner(Path(word)) for word in sys.argv[1:]])
+"""
+
+
+@needs_root
+def test_for_others_it_is_the_file_itself(runtime_dir: Path) -> None:
+    """Who works in another's folder has chosen to."""
+    runtime_dir.chmod(0o755)
+    folders = [runtime_dir / name for name in ("own", "root", "alien")]
+    for folder, uid in zip(folders, (NOBODY, 0, 4711), strict=True):
+        folder.mkdir()
+        os.chown(folder, uid, uid)
+        os.chown(runtime_dir, 4711, -1)
+    alien = f"{folders[2]} belongs to user 4711"
+    assert as_user(OTHERS, *map(str, folders)) == f"{['', '', alien]} {['', '', alien]}\n"
+
+
+@needs_root
+def test_a_folder_of_another_user_s_is_named(tmp_path: Path) -> None:
+    assert other_owner(tmp_path) == ""
+    assert other_owner(tmp_path / "nothing") == ""
+    os.chown(tmp_path, NOBODY, -1)
+    assert other_owner(tmp_path / "nothing") == f"{tmp_path} belongs to nobody"

@@ -1,6 +1,7 @@
 """The file log holds each record once, whatever was killed, moved away or full."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minuted.messages import from_map
+from rights import NOBODY, needs_root
 from sinks.samples import gap, load, opened, turn
 
 file_log = load("file_log")
@@ -169,3 +171,18 @@ FULL_DISK = textwrap.dedent(
     assert path.read_bytes().count(b"\\n") == 2
     """
 )
+
+
+@needs_root
+def test_another_user_s_link_is_not_followed(tmp_path):
+    """A dangling one would make a file wherever its owner likes."""
+    path = tmp_path / "turns.jsonl"
+    path.symlink_to(tmp_path / "elsewhere")
+    os.lchown(path, NOBODY, NOBODY)
+    with pytest.raises(PermissionError, match="is another user's link: remove it"):
+        opened("file_log", path=path).write(turn(1))
+    assert not (tmp_path / "elsewhere").exists()
+    # Who looks after the service may lead its log elsewhere.
+    os.lchown(path, 0, 0)
+    opened("file_log", path=path).write(turn(1))
+    assert (tmp_path / "elsewhere").exists()

@@ -43,7 +43,7 @@ def planned(old, new):
 def test_each_source_has_a_process_of_its_own():
     table = commands(TWO)
     assert list(table) == ["transcription", "capture/table", "capture/far"]
-    assert table["capture/far"][1:] == ["-m", "minuted", "capture", "far"]
+    assert table["capture/far"][1:] == ["-P", "-m", "minuted", "capture", "far"]
     assert kind_of("capture/far", TWO) is Kind.CORE
     assert step_of("capture/far") is Step.CAPTURE
 
@@ -51,8 +51,8 @@ def test_each_source_has_a_process_of_its_own():
 def test_recordings_are_known_by_their_names_and_played_at_one_pace():
     """A command's own pace must reach them; their files stand in the configuration."""
     table = commands(CALL)
-    assert table["capture/left"][1:] == ["-m", "minuted", "capture", "left", "--pace", "fast"]
-    assert table["transcription"][1:] == ["-m", "minuted", "transcription", "--pace", "fast"]
+    assert table["capture/left"][1:] == ["-P", "-m", "minuted", "capture", "left", "--pace", "fast"]
+    assert table["transcription"][1:] == ["-P", "-m", "minuted", "transcription", "--pace", "fast"]
     assert kind_of("capture/right", CALL) is Kind.RESUMABLE
 
 

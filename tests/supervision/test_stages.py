@@ -16,7 +16,7 @@ def test_commands_follow_the_configuration(tmp_path):
     )
     table = commands(settings)
     assert list(table) == ["engine", "transcription", "delivery/webhook", "capture"]
-    begins = [sys.executable, "-m", "minuted", "--config", str(tmp_path / "minuted.toml")]
+    begins = [sys.executable, "-P", "-m", "minuted", "--config", str(tmp_path / "minuted.toml")]
     assert table["capture"] == [*begins, "capture", "--input", "talk.wav", "--pace", "fast"]
     assert table["delivery/webhook"] == [*begins, "delivery", "webhook"]
     assert [kind_of(stage, settings) for stage in table] == [Kind.CORE, Kind.CORE, Kind.SINK, Kind.RESUMABLE]
@@ -30,5 +30,5 @@ def test_a_recording_goes_on_after_a_kill_only_where_the_disk_tells_how_far_it_g
 def test_a_room_has_no_engine_where_the_service_is_far_away():
     table = commands(Settings(engine=Engine(service="assemblyai")))
     assert list(table) == ["transcription", "capture"]
-    assert table["capture"][1:] == ["-m", "minuted", "capture"]
+    assert table["capture"][1:] == ["-P", "-m", "minuted", "capture"]
     assert kind_of("capture", Settings()) is Kind.CORE

@@ -20,8 +20,15 @@ LATER = compose(1, words=(3, 3), tail_ms=800, first_number=101)
 pytestmark = pytest.mark.timeout(900)
 
 
-def install(room: Room, *options: str, check: bool = True) -> str:
-    return room.box.run(*INSTALL, *options, check=check, timeout_s=INSTALL_S_MAX)
+def install(room: Room, *options: str, check: bool = True, umask: str = "022") -> str:
+    under = ["sh", "-c", f'umask {umask}; exec "$@"', "sh"]
+    return room.box.run(*under, *INSTALL, *options, check=check, timeout_s=INSTALL_S_MAX)
+
+
+def writable_by_others(room: Room) -> str:
+    """What of an installation others than root may write to: whoever may, runs what root runs."""
+    places = ("/opt/minuted", "/usr/local/lib/systemd", "/usr/local/share/doc/minuted", "/etc/minuted")
+    return room.box.run("find", *places, "!", "-type", "l", "-perm", "/022")
 
 
 def releases(room: Room) -> list[str]:
@@ -34,7 +41,10 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     (room.box.root / "srv/key").write_text(KEY + "\n")
 
     # From nothing to a running service.
-    said = install(room, "--room", 'board "A|B&C"', "--device", "table", "--key-file", "/srv/key")
+    said = install(
+        room, "--room", 'board "A|B&C"', "--device", "table", "--key-file", "/srv/key", umask="000"
+    )
+    assert writable_by_others(room) == ""
     assert "Stored the key, encrypted" in said
     assert "minuted is running" in said
     assert KEY not in said + room.file("/etc/credstore.encrypted/assemblyai.key")
@@ -54,7 +64,7 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     assert "capture" in room.box.run(*status)
 
     # Again: an upgrade in place, that keeps the configuration, the key and the words.
-    assert "minuted is running" in install(room)
+    assert "minuted is running" in install(room, umask="077")
     assert len(releases(room)) == 2
     assert room.file("/etc/minuted/minuted.toml") == CONFIG
     room.box.wait_until(room.are_ready)

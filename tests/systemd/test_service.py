@@ -57,6 +57,57 @@ def test_the_key_reaches_the_service_and_nobody_else(room: Room) -> None:
     assert KEY not in room.journal() + json.dumps(room.stages())
 
 
+PRYING = """
+import os
+from pathlib import Path
+
+from minuted import Sink
+
+
+def read(path):
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError as error:
+        return type(error).__name__
+
+
+class Prying(Sink):
+    def write(self, turn):
+        found = [read("/run/credentials/minuted.service/assemblyai.key")]
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            found.append(read(f"/proc/{pid}/environ") if int(pid) != os.getpid() else "")
+            try:
+                found += [read(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")[:40]]
+            except OSError:
+                pass
+        known = [read("/etc/passwd")[:4], read("/etc/minuted/minuted.toml")[:1]]
+        secret = Path(os.environ["CREDENTIALS_DIRECTORY"], "webhook.secret").read_text()
+        Path("/var/lib/minuted/found").write_text(repr((found, known, secret, turn.text)))
+"""
+
+
+def test_a_sink_s_code_finds_the_key_nowhere(room: Room) -> None:
+    """It is one user's code with all the rest, in one sandbox, and may read all else that it needs."""
+    sinks = room.box.root / "usr/local/lib/minuted/sinks"
+    sinks.mkdir(parents=True, exist_ok=True)
+    (sinks / "prying.py").write_text(PRYING)
+    secret = room.box.root / "etc/credstore/webhook.secret"
+    secret.write_text("of-a-sink")
+    try:
+        room.configure(CONFIG + "[sinks.prying]\n")
+        room.start()
+        room.box.wait_until(room.are_ready)
+        assert room.hears(SHORT)
+        room.box.wait_until(lambda: "word" in room.file("/var/lib/minuted/found"))
+    finally:
+        (sinks / "prying.py").unlink()
+        secret.unlink()
+    found = room.file("/var/lib/minuted/found")
+    assert KEY not in found
+    assert found.startswith("(['PermissionError', ")
+    assert "['root', '\\n'], 'of-a-sink'" in found
+
+
 def test_who_is_not_in_the_group_may_not_connect(room: Room) -> None:
     """The words of a room are for those who were let in."""
     room.start()

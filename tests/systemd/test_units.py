@@ -27,8 +27,9 @@ LAUNCHER = "/opt/minuted/current/bin/minuted"
 OWN_REASONS = {
     # What a stage may not need that the whole service does, or the other way round.
     *("Description", "After", "Conflicts", "ExecStart", "ExecReload", "TimeoutStartSec", "KillMode"),
-    *("OOMPolicy", "SyslogIdentifier", "RuntimeDirectoryPreserve", "SupplementaryGroups", "LoadCredential"),
-    *("DeviceAllow", "Environment", "RestrictAddressFamilies", "IPAddressAllow", "WantedBy"),
+    *("MemoryHigh", "MemoryMax", "TasksMax", "OOMPolicy", "SyslogIdentifier", "RuntimeDirectoryPreserve"),
+    *("SupplementaryGroups", "LoadCredential", "DeviceAllow", "Environment", "RestrictAddressFamilies"),
+    *("IPAddressAllow", "WantedBy"),
 }
 OF_ANOTHER_USER = {
     # Whose folders are not its own.
@@ -102,6 +103,21 @@ def test_a_stage_is_shut_in_as_the_whole_is(unit: str) -> None:
     whole, stage = settings_of("minuted.service"), settings_of(unit)
     missing = {key for key in whole if stage.get(key) != whole[key]} - OWN_REASONS
     assert not missing - (OF_ANOTHER_USER if "DynamicUser" in stage else set())
+
+
+def in_bytes(value: str) -> int:
+    return int(value[:-1]) << {"M": 20, "G": 30}[value[-1]]
+
+
+@pytest.mark.parametrize("unit", [*EXPOSURE_MAX, "user/minuted.service"])
+def test_a_unit_s_memory_and_processes_are_bounded(unit: str) -> None:
+    """A peer that floods a socket takes this unit's memory, not the machine's."""
+    found = settings_of(unit)
+    (high,), (most,), (tasks,) = found["MemoryHigh"], found["MemoryMax"], found["TasksMax"]
+    # A bound that what it does every day comes near is none.
+    floor = 512 if unit.endswith("minuted.service") or "engine" in unit else 128
+    assert floor << 20 <= in_bytes(high) < in_bytes(most) <= 2 << 30
+    assert 64 <= int(tasks) <= 1024
 
 
 def test_systemd_waits_longer_than_the_supervisor_takes() -> None:

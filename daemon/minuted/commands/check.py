@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import sqlite3
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from minuted import __version__, bus, keys, models
+from minuted import __version__, bus, claims, keys, models
 from minuted.addresses import shown_url
 from minuted.config import (
     LOOPBACK,
@@ -83,7 +84,7 @@ def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> 
     if running:
         yield _running(running)
     for key in ("state_dir", "runtime_dir"):
-        yield _looked(key, lambda key=key: _folder(key, settings))  # type: ignore[misc]
+        yield _judged(key, lambda key=key: _owned_folder(key, settings))  # type: ignore[misc]
     yield _judged("file system", lambda: _file_system(settings))
     yield _judged("disk", lambda: machine.disk(settings))
     yield _judged("clock", machine.clock)
@@ -138,6 +139,7 @@ def make_folders(settings: Settings) -> None:
     """Make the state and runtime folders where they are missing. Raises ConfigError."""
     for key in ("state_dir", "runtime_dir"):
         folder: Path = getattr(settings, key)
+        claims.refuse_foreign(key, folder)
         try:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         except OSError as error:
@@ -207,15 +209,24 @@ def _file_system(settings: Settings) -> tuple[bool, str]:
 def _sockets(settings: Settings, *, running: bool) -> str:
     """Look at what other processes have left where sockets are to be."""
     left = [] if running else sorted(settings.runtime_dir.glob("*.sock*"))
-    for file in left:
-        if file.suffix == ".lock" and not os.access(file, os.R_OK | os.W_OK):
-            raise ConfigError(f"runtime_dir: {file} belongs to someone else; remove it")
+    for key in ("runtime_dir", "state_dir"):
+        folder: Path = getattr(settings, key)
+        for file in [] if running else sorted(folder.glob("*.lock")):
+            _check_lock(key, file, folder)
     longest = max(
         len(os.fsencode(settings.control_endpoint(f"delivery/{name}"))) for name in (*settings.sinks, "")
     )
     paths = f"paths of {longest - len('ipc://')} bytes at most"
     stale = sum(file.suffix == ".sock" for file in left)
     return f"{paths}; {stale} left by a run that was killed, which the next one replaces" if stale else paths
+
+
+def _check_lock(key: str, file: Path, folder: Path) -> None:
+    """Raise ConfigError for what is no lock of ours, or nobody's to take."""
+    if file.is_symlink() or not file.is_file():
+        raise ConfigError(f"{key}: {file} is {'a link' if file.is_symlink() else 'no file'}; remove it")
+    if not os.access(file, os.R_OK | os.W_OK) or guard.owner(file) not in (0, guard.owner(folder.resolve())):
+        raise ConfigError(f"{key}: {file} belongs to someone else; remove it")
 
 
 def _online(settings: Settings) -> tuple[bool, str]:
@@ -260,6 +271,23 @@ def _folder(key: str, settings: Settings) -> str:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _unusable(key, folder, "no permission to write there")
     return str(folder)
+
+
+def _owned_folder(key: str, settings: Settings) -> tuple[bool, str]:
+    """Look at a folder and whose it is; for root, a service's folders are in order where both are its own."""
+    folder: Path = getattr(settings, key)
+    text = _folder(key, settings)
+    service = guard.owner(settings.state_dir.resolve())
+    if os.geteuid() != 0 or guard.owner(folder.resolve()) != service or service in (None, 0):
+        claims.refuse_foreign(key, folder)
+        if folder.is_dir() and folder.stat().st_mode & stat.S_IWOTH:
+            return False, f"{text}: every user of this machine can put files there; run: chmod o-w {folder}"
+        return True, text
+    name = guard.user(service or 0)
+    return (
+        False,
+        f"{text} belongs to {name}: minuted runs there as that user alone (sudo -u {name} minuted …)",
+    )
 
 
 def _unusable(key: str, folder: Path, reason: str | None) -> ConfigError:

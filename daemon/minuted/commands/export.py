@@ -3,15 +3,14 @@
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from minuted.config import Settings
 from minuted.messages import Record
+from minuted.runtime import files, guard
 from minuted.runtime.durations import duration
 from minuted.usage.records import FORMATS
 
@@ -132,30 +131,22 @@ def _of_meeting(records: Records, meeting_id: str | None) -> Iterator[Record]:
 def write_whole(path: Path, data: bytes) -> None:
     """Have a file with all of this in it, or leave what was there. Raises OSError.
 
-    What is no file, a pipe or a device, takes it as it comes and stays what it is.
+    What is no file, a pipe or a device, takes it as it comes and stays what it is. In somebody else's
+    folder root writes as that user, whose the file is then.
     """
-    path = path.resolve()
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-        else:
-            _put_in_place(path, data)
+        with files.acting_for(path.parent):
+            if os.geteuid() != 0 or not guard.foreign_owners(path):
+                # A link of somebody else's is replaced, not followed.
+                path = path.resolve()
+            with files.acting_for(path.parent):
+                if path.exists() and not path.is_file():
+                    path.write_bytes(data)
+                else:
+                    # As the sinks' files: minutes are nobody else's business.
+                    files.replace(path, data, 0o640)
+    except files.UnsafeFileError:
+        raise
     except OSError as error:
         # Of the file that was asked for, not of the draft beside it.
         raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def _put_in_place(path: Path, data: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            # As the sinks' files: minutes are nobody else's business.
-            os.fchmod(file.fileno(), 0o640)
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise

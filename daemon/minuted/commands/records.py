@@ -11,6 +11,7 @@ from minuted.bus import ReplayClient
 from minuted.config import Settings
 from minuted.journal.reading import TurnReader, reading
 from minuted.messages import Gap, MalformedMessageError, Record, Turn, from_map
+from minuted.runtime import files
 
 PAGE_MAX: Final = 500
 ANSWER_S_MAX: Final = 3.0
@@ -149,7 +150,8 @@ def stored(settings: Settings) -> Iterator[Records]:
     path = settings.state_dir / "turns.db"
     if not path.exists():
         raise OSError(f"there is no journal here yet: {path} (state_dir)")
-    with reading(path) as reader:
+    # In another user's folder root sees no more than that user.
+    with files.acting_for(settings.state_dir), reading(path) as reader:
         yield StoredRecords(reader)
 
 

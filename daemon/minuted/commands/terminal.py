@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from minuted.config import HANDED_DOWN
-from minuted.runtime import signals
+from minuted.runtime import files, signals
 
 LOG_BYTES_MAX: Final = 10_000_000
 """A log that is found longer is kept once, as minuted.log.1, and a new one is begun."""
@@ -48,7 +48,7 @@ def captions(log_path: Path, config: Path | None) -> Iterator[None]:
 def _start_watching(config: Path | None) -> "subprocess.Popen[bytes]":
     options = ["--config", str(config)] if config else []
     return subprocess.Popen(
-        [sys.executable, "-m", "minuted", "watch", "--until-end", *options],
+        [sys.executable, "-P", "-m", "minuted", "watch", "--until-end", *options],
         stdin=subprocess.DEVNULL,
         # Captions need no key.
         env={name: value for name, value in os.environ.items() if name not in HANDED_DOWN}
@@ -61,7 +61,7 @@ def _start_watching(config: Path | None) -> "subprocess.Popen[bytes]":
 def _log_file(path: Path) -> IO[bytes]:
     if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
         path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
+    return os.fdopen(files.open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
 def _end(watch: "subprocess.Popen[bytes]") -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from minuted.config import Settings
 from minuted.control import Handler, ask
 from minuted.journal.cursor import Cursor, DeadLetter, path_of
+from minuted.runtime import files
 
 LISTED_MAX: Final = 500
 """Dead letters in one answer; the oldest come first."""
@@ -79,13 +80,14 @@ def _on(
             return ask(settings, f"delivery/{name}", op, **details)
         except TimeoutError:
             pass  # the socket of a process that is gone
-    if not path.exists():
-        return {}
-    cursor = Cursor(path)
-    try:
-        return action(cursor, seqs)
-    finally:
-        cursor.close()
+    with files.acting_for(path.parent):
+        if not path.exists():
+            return {}
+        cursor = Cursor(path)
+        try:
+            return action(cursor, seqs)
+        finally:
+            cursor.close()
 
 
 def _checked(seqs: Any) -> Sequence[int] | None:

@@ -4,6 +4,7 @@ import ast
 import difflib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ PREFIX: Final = "minuted_sink_"
 """Before a sink's name in `sys.modules`: a sink called json.py does not hide the standard library's."""
 BASES: Final = ("Sink", "MeetingFiles")
 """What a sink may be derived from."""
+
+_CODE: Final = (".py", ".pyc", ".so")
 
 log = structlog.get_logger(__name__)
 
@@ -237,13 +240,24 @@ def _files_in(folder: Path) -> Iterable[SinkFile]:
 
 
 def _refuse_unsafe(file: SinkFile) -> None:
-    """Whoever may write to a sink's file or folder runs code with the service's rights."""
-    places = [file.path.parent, file.path]
+    """Whoever may write to a sink's file or folder runs code with the service's rights.
+
+    Root runs no code of another user's, whatever the configuration says.
+    """
+    folder = file.path.parent
+    places = [folder, file.path, folder / "__pycache__"]
     if file.is_package:
-        places = [file.path.parent.parent, file.path.parent, *file.path.parent.rglob("*.py")]
+        inner = [each for each in folder.rglob("*") if each.is_dir() or each.suffix in _CODE]
+        places = [folder.parent, folder, *inner]
     for place in places:
         if changed := guard.changeable(place):
             raise LoadError(changed)
+        if os.geteuid() == 0 and guard.owner(place) is not None and (whose := guard.foreign(place)):
+            name = whose.rpartition(" belongs to ")[2]
+            raise LoadError(
+                f"{whose}: root runs no code of another user's; run minuted as that user "
+                f"(sudo -u {name} minuted …), or install the sink where only root may write"
+            )
 
 
 def _sink_class(module: ModuleType) -> type[Sink]:

@@ -25,6 +25,7 @@ from typing import Any, Final
 import structlog
 
 from minuted.journal import database
+from minuted.journal.exclusive import DatabaseInUseError
 from minuted.journal.turns import is_full
 from minuted.messages import Record
 from minuted.runtime.sealed import BrokenSealError, opened, sealed
@@ -98,16 +99,13 @@ class Cursor:
         before = _inode(path)
         try:
             self._database = database.opened(
-                path,
-                _SCHEMA,
-                _COLUMNS,
-                ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"),
-                timeout=OPEN_WAIT_S,
-                check_same_thread=False,
+                path, _SCHEMA, _COLUMNS, wait_s=OPEN_WAIT_S, check_same_thread=False
             )
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise CursorInUseError(f"{path} is in use by another process") from None
+        except DatabaseInUseError as error:
+            raise CursorInUseError(str(error)) from None
+        except (sqlite3.Error, OSError) as error:
+            if is_full(error) or getattr(error, "errno", 0) == errno.ENOSPC:
+                raise CursorFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
             raise
         with database.noticing_damage(path):
             row = self._database.execute("SELECT epoch, seq, checkpoint FROM cursor").fetchone()

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from minuted.journal.exclusive import open_exclusive
 from minuted.runtime.disk import sync_folder
 
 FILE_MODE: Final = 0o640
@@ -38,11 +39,12 @@ class DatabaseDamagedError(OSError):
 
 
 def opened(
-    path: Path, schema: str, columns: Columns, pragmas: Sequence[str], **options: Any
+    path: Path, schema: str, columns: Columns, pragmas: Sequence[str] = (), **options: Any
 ) -> sqlite3.Connection:
     """Open a database, made where it is not there and begun anew where it is damaged.
 
-    Raises sqlite3.OperationalError where it is locked, cannot be written, or there is no room.
+    `options` are those of `open_exclusive`: `wait_s`, `on_wait` and SQLite's own. Raises as that does,
+    and sqlite3.OperationalError where it cannot be written or there is no room.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     rebuilt = _beside(path, "rebuilt")
@@ -84,11 +86,12 @@ def is_damage(error: BaseException) -> bool:
 def _connected(
     path: Path, schema: str, columns: Columns, pragmas: Sequence[str], options: Mapping[str, Any]
 ) -> sqlite3.Connection:
-    with suppress(FileExistsError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        os.fchmod(descriptor, FILE_MODE)  # whatever the umask; the files beside it get the same
-        os.close(descriptor)
-    database: sqlite3.Connection = sqlite3.connect(path, isolation_level=None, **options)
+    try:
+        database = open_exclusive(path, **{"wait_s": 0.0, **options})
+    except sqlite3.Error as error:
+        if is_damage(error) or _is_strange(path, error):
+            raise DatabaseDamagedError(str(error)) from None
+        raise
     # A text that is damaged is no reason to fail before anybody has looked at it.
     database.text_factory = _text
     try:
@@ -130,7 +133,7 @@ def _is_strange(path: Path, error: sqlite3.Error) -> bool:
 def _begin_anew(path: Path, schema: str, columns: Columns, reason: str) -> None:
     new, rebuilt = _beside(path, "new"), _beside(path, "rebuilt")
     _remove(new)
-    with closing(_connected(new, schema, columns, ["synchronous=FULL"], {})) as database:
+    with closing(_connected(new, schema, columns, (), {})) as database:
         copied = _copy(path, columns, database)
     new.replace(rebuilt)
     aside = _beside(path, f"{DAMAGED}{time.strftime('%Y%m%dT%H%M%S')}")

@@ -61,6 +61,8 @@ def reading(path: Path) -> Iterator[TurnReader]:
     Raises OSError where it is not there, not to be read, or (JournalChangedError) being written to.
     """
     with ExitStack() as stack:
+        if path.exists() and not path.is_file():
+            raise OSError(f"{path} is no file")
         with path.open("rb"):
             pass
         found = _look(path)

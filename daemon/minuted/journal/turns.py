@@ -34,6 +34,8 @@ from minuted.runtime.clock import wall_ms
 from minuted.runtime.sealed import BrokenSealError, opened, sealed
 from minuted.runtime.shapes import MisshapenError, fitted
 
+OPEN_WAIT_S_MAX: Final = 20.0
+"""How long another program, somebody's `sqlite3` for one, may keep the file from us."""
 PAGE_MAX: Final = 500
 """Records in one page of a replay."""
 DAMAGED_MAX: Final = 10_000
@@ -94,10 +96,16 @@ class TurnJournal:
     must end the process: nobody can know what reached the disk.
     """
 
-    def __init__(self, path: Path, now_ms: Callable[[], int] = wall_ms) -> None:
+    def __init__(
+        self,
+        path: Path,
+        now_ms: Callable[[], int] = wall_ms,
+        on_wait: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         """Open it. Where it is damaged, go on with what can be read; `epoch` tells where that is another.
 
-        Records are dated by `now_ms`, for `prune` to compare with: best a clock that nobody sets.
+        Records are dated by `now_ms`, for `prune` to compare with: best a clock that nobody sets. `on_wait`
+        is told where another program has the file open. Raises OSError.
         """
         self._damaged: set[int] = set()
         self._resets: set[str] = set()
@@ -107,13 +115,9 @@ class TurnJournal:
             path,
             _SCHEMA,
             _COLUMNS,
-            (
-                "locking_mode=EXCLUSIVE",
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                f"wal_autocheckpoint={WAL_PAGES}",
-                f"journal_size_limit={WAL_BYTES_KEPT}",
-            ),
+            (f"wal_autocheckpoint={WAL_PAGES}", f"journal_size_limit={WAL_BYTES_KEPT}"),
+            wait_s=OPEN_WAIT_S_MAX,
+            on_wait=on_wait,
         )
         noted_epoch, noted_seq = self._noted()
         self.epoch: str = self.state("epoch", str) or self._begin_epoch(noted_epoch)
@@ -124,7 +128,8 @@ class TurnJournal:
         self.first_seq: int = first or (self.last_seq + 1 if self.last_seq else 0)
         if self.last_seq > (last or 0):
             log.error("records_gone", from_seq=(last or 0) + 1, to_seq=self.last_seq)
-        self._note = os.open(self._note_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, database.FILE_MODE)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._note = os.open(self._note_path, flags, database.FILE_MODE)
         self._note_last()
 
     @property

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from minuted.runtime import files
 from minuted.runtime.disk import sync_folder
 from minuted.runtime.sealed import opened, sealed
 from minuted.runtime.shapes import fitted
@@ -26,13 +27,7 @@ def read(note: Path, shape: Any) -> dict[str, Any]:
 
 def store(note: Path, values: dict[str, Any]) -> None:
     """Write a note whole, or not at all, and see it on the disk. Raises OSError."""
-    new = note.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(sealed(json.dumps(values)))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(note)
-    sync_folder(note.parent)
+    files.replace(note, sealed(json.dumps(values)).encode(), 0o640)
 
 
 def remove(note: Path) -> None:
@@ -44,7 +39,7 @@ def remove(note: Path) -> None:
 @contextmanager
 def locked(lock: Path) -> Iterator[None]:
     """Have nobody else read a note and write it meanwhile; a moment is all it may take. Raises OSError."""
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = files.open_own(lock, os.O_RDONLY | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -17,6 +17,7 @@ from minuted.runtime import clock
 from minuted.runtime.signals import LEAVE, PARENT
 
 from .restarts import History, Kind, wait_s
+from .sink_credentials import without_ours
 
 State = Literal["waiting", "starting", "ready", "backoff", "failed to load", "failed", "stopping", "stopped"]
 """Waiting: not its turn yet. Backoff, failed to load: started again soon. Failed: not started again."""
@@ -252,12 +253,14 @@ def environment(
     engine_key: str,
     run: str,
     accepted: Path,
+    credentials: str = "",
 ) -> dict[str, str]:
     """Give a process its environment: nobody gets a key that is not theirs.
 
-    `accepted` is the configuration it reads, whatever has become of the file itself.
+    `accepted` is the configuration it reads, whatever has become of the file itself; `credentials` the
+    folder with those of systemd's that a sink may have.
     """
-    ours = dict(base)
+    ours = dict(base) if stage == "transcription" else without_ours(dict(base), credentials)
     foreign = ("WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "MINUTED_ENGINE_KEY")
     for name in (*foreign, *HANDED_DOWN.values()):
         ours.pop(name, None)

@@ -9,7 +9,7 @@ from .restarts import Kind
 
 def commands(settings: Settings) -> dict[str, list[str]]:
     """Give each stage's command, in the order the stages are started."""
-    minuted = [sys.executable, "-m", "minuted"]
+    minuted = [sys.executable, "-P", "-m", "minuted"]
     if settings.path:
         minuted += ["--config", str(settings.path.absolute())]
     stages = {"engine": [*minuted, "engine"]} if settings.service == "local" else {}

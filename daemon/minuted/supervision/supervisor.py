@@ -16,13 +16,16 @@ from typing import Any, Final
 import structlog
 
 from minuted import bus
+from minuted.claims import claim_whole
 from minuted.config import ConfigError, Settings
 from minuted.control import ControlServer, done
 from minuted.runtime import notify, signals
+from minuted.runtime.files import UnsafeFileError
 
 from .child import Child, Notices, environment
 from .draining import Stop
 from .liveness import Watcher, is_hung
+from .orphans import Orphans
 from .reloading import Reloading
 from .restarts import MISCONFIGURED, WAIT_S_MAX, Kind, Then, after_end, note_end
 from .roster import Roster, Stages
@@ -67,10 +70,13 @@ def supervise(settings: Settings, text: str, source: Source) -> Outcome:
         lock = bus.lock(settings.runtime_dir / "minuted.lock", str(settings.runtime_dir))
     except bus.AddressInUseError as error:
         raise ConfigError(f"{error}; stop it, or set another runtime_dir and state_dir") from None
+    except UnsafeFileError as error:
+        raise ConfigError(f"runtime_dir: {error}") from None
     except PermissionError as error:
         raise ConfigError(f"runtime_dir: {error.filename} belongs to someone else: remove it") from None
     try:
-        return Supervisor(settings, text, source, commands).run()
+        with claim_whole(settings):
+            return Supervisor(settings, text, source, commands, orphans=Orphans()).run()
     finally:
         os.close(lock)
 
@@ -88,14 +94,15 @@ class Supervisor:
         ready_s_max: float = READY_S_MAX,
         sinks_wait_s_max: float = SINKS_WAIT_S_MAX,
         restart_wait_s_max: float = WAIT_S_MAX,
+        orphans: Orphans | None = None,
     ) -> None:
         self._text = text
         self._roster = Roster(settings, stages_of)
         self._ready_s_max = ready_s_max
         self._sinks_wait_s_max = sinks_wait_s_max
         self._restart_wait_s_max = restart_wait_s_max
-        self._engine_key = secrets.token_urlsafe(24)
         self._id = secrets.token_hex(8)
+        self._orphans = orphans
         self._began_s = time.monotonic()
         self._stop: Stop | None = None
         self._outcome = Outcome(0)
@@ -132,6 +139,8 @@ class Supervisor:
                 finally:
                     for child in self._roster:
                         child.kill()
+                    if self._orphans:
+                        self._orphans.end(self._pids())
                     if self._stop:
                         self._stop.close()
                     self._watcher.close()
@@ -189,6 +198,8 @@ class Supervisor:
                 log.error("not_ready", child=child.name, after_s=self._ready_s_max)
                 child.become("stopping")
                 child.kill()
+        if self._orphans:
+            self._orphans.reap(now_s, self._pids())
         self._tell(now_s, has_reloaded=has_reloaded)
         return self._stop is None or not self._stop.is_over
 
@@ -326,9 +337,10 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             notices=self._notices.address,
             service=self._roster.service,
-            engine_key=self._engine_key,
+            engine_key=self._engine_key(),
             run=self._id,
             accepted=self._reloading.accepted.path,
+            credentials=self._reloading.accepted.credentials.path,
         )
         try:
             child.start(ours)
@@ -337,6 +349,18 @@ class Supervisor:
             self._hear_end(child, 1, now_s)
             return
         log.info("started", child=child.name, pid=child.pid, restarts=child.restarts)
+
+    def _pids(self) -> set[int]:
+        """Name the processes that are ours to wait for."""
+        return {child.pid for child in self._roster if child.pid}
+
+    def _engine_key(self) -> str:
+        """Return the local engine's key; "" where it cannot be had: the process itself says why."""
+        if self._roster.service != "local":
+            return ""
+        with suppress(ConfigError):
+            return self._roster.settings.engine_key()
+        return ""
 
     def _pause_s(self, now_s: float) -> float | None:
         """Give the time until the next bound; signals and notices wake the loop by themselves."""

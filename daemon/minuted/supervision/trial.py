@@ -22,6 +22,7 @@ from minuted.config import (
 
 from .plans import Plan, names, plan
 from .roster import Stages
+from .sink_credentials import SinkCredentials, without_ours
 
 TRIAL_S_MAX: Final = 20.0
 """How long loading the sinks for a trial may take; longer, and the new configuration is refused."""
@@ -34,14 +35,16 @@ log = structlog.get_logger(__name__)
 
 
 class Accepted:
-    """The configuration that the processes of a run read, whatever becomes of the file meanwhile.
+    """The configuration that the processes of a run read, and the credentials that sinks may have.
 
-    Readable by this user alone: there are sinks' secrets in it.
+    They stay as they are whatever becomes of the file meanwhile. Readable by this user alone: there are
+    sinks' secrets in them.
     """
 
     def __init__(self, runtime_dir: Path) -> None:
         self.path = runtime_dir / "minuted.accepted.toml"
         self.offered = runtime_dir / "minuted.offered.toml"
+        self.credentials = SinkCredentials(runtime_dir)
 
     def offer(self, text: str) -> None:
         """Write it beside the accepted one. Raises OSError."""
@@ -58,6 +61,7 @@ class Accepted:
     def discard(self) -> None:
         self.offered.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
+        self.credentials.discard()
 
 
 class Trial:
@@ -106,7 +110,8 @@ class Trial:
             self.key, self.stages = key, stages(self.settings)
             self.plan = plan(old, self.settings, stages(old), self.stages, again)
             accepted.offer(text)
-            try_sinks(self.settings, accepted.offered, (*self.plan.added, *self.plan.restarted))
+            concerned = (*self.plan.added, *self.plan.restarted)
+            try_sinks(self.settings, accepted.offered, concerned, accepted.credentials.path)
         except (ConfigError, OSError) as error:
             self.refusal = " ".join(str(error).split())[:REASON_CHARACTERS_MAX]
         except Exception as error:  # whoever waits for it must hear something
@@ -116,8 +121,11 @@ class Trial:
         wake()
 
 
-def try_sinks(settings: Settings, offered: Path, stages: Collection[str]) -> None:
-    """Have a process of its own load the sinks. Raises ConfigError for one that would not work."""
+def try_sinks(settings: Settings, offered: Path, stages: Collection[str], credentials: str = "") -> None:
+    """Have a process of its own load the sinks. Raises ConfigError for one that would not work.
+
+    `credentials` is the folder with those that a sink may have.
+    """
     sinks = [stage.removeprefix("delivery/") for stage in stages if stage.startswith("delivery/")]
     if not sinks:
         return
@@ -125,8 +133,8 @@ def try_sinks(settings: Settings, offered: Path, stages: Collection[str]) -> Non
     ours = {name: value for name, value in os.environ.items() if name not in (*HANDED_DOWN, "NOTIFY_SOCKET")}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "minuted", *path, "sinks", *sinks],
-            env={**ours, ACCEPTED_NAME: str(offered)},
+            [sys.executable, "-P", "-m", "minuted", *path, "sinks", *sinks],
+            env={**without_ours(ours, credentials), ACCEPTED_NAME: str(offered)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TRIAL_S_MAX,

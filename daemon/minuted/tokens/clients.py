@@ -4,10 +4,8 @@ The secrets are 256 random bits each, so that a plain SHA-256 of one tells nobod
 """
 
 import hmac
-import os
 import re
 import secrets
-import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Final
 
 from minuted.config import Settings
 from minuted.options import ConfigError
-from minuted.runtime import guard
+from minuted.runtime import files, guard
 
 CLIENTS_MAX: Final = 1000
 FILE_BYTES_MAX: Final = 1 << 18
@@ -122,21 +120,11 @@ def _digest(secret: str) -> str:
 
 def _write(file: Path, clients: list[Client]) -> None:
     """Replace the file as a whole, its owner's alone."""
+    text = _HEAD + "".join(f"{each.name} sha256:{each.digest}\n" for each in clients)
     try:
-        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        owner = (file if file.exists() else file.parent).stat()
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".token-clients-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-                opened.write(_HEAD + "".join(f"{each.name} sha256:{each.digest}\n" for each in clients))
-                opened.flush()
-                os.fsync(opened.fileno())
-            if os.geteuid() == 0:
-                # The server runs as the folder's owner, and has to read what root adds.
-                os.chown(name, owner.st_uid, owner.st_gid)
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        # The server runs as the folder's owner, and has to read what root adds.
+        with files.acting_for(file.parent):
+            file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            files.replace(file, text.encode("ascii"))
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{file} cannot be written: {error.strerror or error}") from None

@@ -5,6 +5,7 @@ What goes wrong is a NoTokenError whose text may be shown: no key, no secret and
 
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -23,6 +24,7 @@ import httpx
 
 from minuted.addresses import LOOPBACK, shown_url
 from minuted.config import KEY_NAME, TOKEN_SECRET_NAME, Settings
+from minuted.runtime import guard
 
 ANSWER_S_MAX: Final = 10.0
 """For a whole answer; the service was seen to take 0.8 to 1.2 s."""
@@ -89,6 +91,9 @@ def fetch(url: str, secret: str, expires_s: int | None = None, session_s: int | 
 def run(command: Sequence[str]) -> Token:
     """Have a program print one: the token alone, or as JSON. Raises NoTokenError."""
     name = Path(command[0]).name
+    program = Path(shutil.which(command[0]) or command[0])
+    if os.geteuid() == 0 and (whose := guard.foreign(program)):
+        raise NoTokenError(f"{whose}: root runs no program of another user's as engine.token_command")
     ours = {
         each: value
         for each, value in os.environ.items()

@@ -45,7 +45,7 @@ def run(settings: Settings) -> int:
         audio_folders = [settings.audio_dir(source.name) for source in settings.sources]
         sound_clock = SoundClock(settings.state_dir, audio_folders)
         sound_clock.look()
-        journal = TurnJournal(settings.state_dir / "turns.db", sound_clock.steady_ms)
+        journal = TurnJournal(settings.state_dir / "turns.db", sound_clock.steady_ms, _tell_of_wait)
         sounds = sounds_of(settings, frames, journal)
         transcriber = Transcriber(settings, Publisher(turns, replay, journal), sounds, sound_clock)
         stop = signals.stop_event(on_stop=transcriber.wake)
@@ -81,6 +81,11 @@ def run(settings: Settings) -> int:
             # Subscribers get what is on its way to them.
             turns.close(linger_ms=1000)
             journal.close()
+
+
+def _tell_of_wait(text: str) -> None:
+    log.warning("journal_in_use", reason=text)
+    notify.status(text)
 
 
 if __name__ == "__main__":
