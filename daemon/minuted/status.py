@@ -26,6 +26,7 @@ _DETAILS: Final = (
     ("dead_letters", "{} dead letters"),
     ("dropped", "{} dropped"),
     ("retries", "{} retries"),
+    ("cut_off", "{} connections cut off"),
     ("reconnects", "{} reconnects"),
     ("url", "{}"),
     ("without", "without {}"),

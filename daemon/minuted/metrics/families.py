@@ -17,6 +17,7 @@ _STAGE: Final[tuple[Row, ...]] = (
     ("restarts", "minuted_stage_restarts_total", "How often the supervisor has started it again."),
     ("uptime_s", "minuted_stage_uptime_seconds", "For how long the process has been there."),
     ("loop_age_s", "minuted_stage_loop_age_seconds", "Time since its main loop last came round."),
+    ("cut_off", "minuted_stage_connections_cut_total", "Connections to its sockets that were cut off."),
 )
 _CAPTURE: Final[tuple[Row, ...]] = (
     ("frames", "minuted_capture_frames_total", "Frames of 50 ms sent on."),
