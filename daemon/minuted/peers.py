@@ -46,9 +46,7 @@ UNREAD_LOOKS_MIN: Final = 10
 GROWTH_BYTES_MAX: Final = 16 << 20
 """What the process may grow by while something arrives, before who sends the most is cut off."""
 SEEN_BYTES_MIN: Final = 16 << 10
-"""Whoever was seen to send less than this altogether is not to blame."""
-CREEP_BYTES_MAX: Final = 64 << 20
-"""What it may grow by before all those are cut off that have sent anything meanwhile: they come back."""
+"""Whoever was seen to send less is not to blame; half of it where it has grown by twice as much."""
 KEPT_OUT_S: Final = 3.0
 """Whoever was cut off for flooding is not let in again for so long."""
 TRIM_AFTER_S: Final = (0.02, 0.5)
@@ -110,9 +108,8 @@ class Judgement:
         flooding.update(each for each, size in waiting.items() if size >= UNREAD_BYTES_MAX)
         if self._grown_bytes >= GROWTH_BYTES_MAX:
             # One at a time: others that sent meanwhile may be in order.
-            flooding.update(each for each, size in self._seen_bytes.most_common(1) if size >= SEEN_BYTES_MIN)
-        if not flooding and self._grown_bytes >= CREEP_BYTES_MAX:
-            flooding = set(self._seen_bytes)
+            least_bytes = SEEN_BYTES_MIN * GROWTH_BYTES_MAX / self._grown_bytes
+            flooding.update(each for each, size in self._seen_bytes.most_common(1) if size >= least_bytes)
         if flooding:
             self.pardon()
         return flooding
