@@ -139,7 +139,7 @@ def test_the_more_it_has_grown_the_less_must_have_been_seen() -> None:
     while not (found := looked.look(B) or looked.look(grown_mb=0.5)):
         rounds += 1
     assert found == {B}
-    assert 500 <= rounds <= 800
+    assert 100 <= rounds <= 160
 
 
 def test_connections_that_have_ended_are_forgotten() -> None:
