@@ -62,6 +62,7 @@ _TRANSCRIPTION: Final[tuple[Row, ...]] = (
 _SINK: Final[tuple[Row, ...]] = (
     ("seq", "minuted_sink_seq", "Number of the last record that is done with."),
     ("lag", "minuted_sink_lag_records", "Records still to be delivered."),
+    ("busy_s", "minuted_sink_busy_seconds", "For how long it has been at work on one call."),
     ("delivered", "minuted_sink_delivered_records_total", "Records delivered."),
     ("retries", "minuted_sink_retries_total", "Deliveries that had to be tried again."),
     ("dead_letters", "minuted_sink_dead_letters", "Records refused for good, which wait for a person."),
