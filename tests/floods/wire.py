@@ -1,12 +1,17 @@
 """Peers that flood: ZeroMQ's wire protocol by hand, faster than its own clients and without their manners."""
 
 import itertools
+import json
+import resource
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
+
+import zmq
 
 BLOB_BYTES: Final = 1 << 20
 GREETING: Final = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -73,3 +78,50 @@ def _read(peer: socket.socket, count: int) -> bytes:
     while len(found) < count and (more := peer.recv(count - len(found))):
         found += more
     return found
+
+
+def with_key(place: str, kind: str, key_file: str, for_s: float) -> None:
+    """Flood over TCP as a client whose key is on the list, with ZeroMQ's own means."""
+    told = json.loads(Path(key_file).read_text())
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    peer = context.socket(getattr(zmq, kind))
+    peer.set(zmq.LINGER, 0)
+    peer.set(zmq.SNDHWM, 0)
+    peer.set(zmq.SNDTIMEO, 100)
+    peer.set(zmq.CURVE_SERVERKEY, told["server"].encode())
+    peer.set(zmq.CURVE_PUBLICKEY, told["public"].encode())
+    peer.set(zmq.CURVE_SECRETKEY, told["secret"].encode())
+    peer.connect(place)
+    until_s, number = time.monotonic() + for_s, 0
+    while time.monotonic() < until_s:
+        number += 1
+        if kind == "SUB":
+            peer.subscribe(str(number)[::-1].ljust(500, "."))
+        else:
+            with suppress(zmq.ZMQError):
+                peer.send_multipart([b"x" * 4000] * 20_000)
+    peer.close(0)
+    context.term()
+
+
+def strangers(host: str, port: int, count: int, for_s: float) -> None:
+    """Come without a key, each with a command that is said to be a megabyte long."""
+    command = bytes([COMMAND | LONG]) + struct.pack(">Q", 1_000_000) + bytes(999_000)
+    until_s, made = time.monotonic() + for_s, []
+    for _ in range(count):
+        with suppress(OSError):
+            made.append(socket.create_connection((host, port), 0.2))
+            made[-1].sendall(CURVE_GREETING + command)
+    time.sleep(max(0.0, until_s - time.monotonic()))
+
+
+def crowd(path: str, count: int, for_s: float) -> None:
+    """Connect many times and stay."""
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2
+    )
+    until_s, made = time.monotonic() + for_s, []
+    for _ in range(count):
+        with suppress(OSError):
+            made.append(connect(path, b"DEALER"))
+    time.sleep(max(0.0, until_s - time.monotonic()))

@@ -9,6 +9,7 @@ import contextlib
 import math
 import socket
 import time
+from asyncio import sslproto
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ HEAD_S_MAX: Final = 5.0
 """For the TLS handshake and a request's head together."""
 CONNECTION_S_MAX: Final = 20.0
 """From its first byte to its last; a connection serves one request."""
+TLS_BUFFER_BYTES: Final = 16 * 1024
+"""Of each connection, from its accept on; asyncio's own choice, 256 KiB, is for those that transfer files."""
 LATE_EVERY_S: Final = 0.25
 """How often it is looked whose time is over."""
 FAILURES_LOGGED: Final = 1
@@ -212,6 +215,7 @@ def bounded(listening: socket.socket, server: _Server) -> Listener:
 
 
 def _config(options: TokenServer, app: App) -> uvicorn.Config:
+    sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
     config = uvicorn.Config(
         app.asgi,
         loop="asyncio",
