@@ -75,6 +75,7 @@ class Server(ThreadingMixIn, HTTPServer):
 
     daemon_threads = True
     allow_reuse_port = False
+    request_queue_size = 128
     timeout = LOOK_S
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
