@@ -6,7 +6,7 @@ READY := .venv/.installed
 # What the tests need beside Python: a sound server for the virtual microphone, PortAudio, and a systemd to boot.
 DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime
 
-.PHONY: help demo test lint types pytest test-systemd kills damage soak benches constraints sample packages debian clean
+.PHONY: help demo test lint types pytest test-systemd kills damage floods soak benches constraints sample packages debian clean
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 16
@@ -38,6 +38,9 @@ kills: $(READY)  ## Kill whole daemons at random and judge what comes out: N=100
 
 damage: $(READY)  ## Damage stored files at random, start what reads them and judge what comes of it: N=1000 SEED=1 JOBS=2.
 	@PYTHONPATH=tests $(BIN)/python -m damage.loop --rounds $(N) --seed $(SEED) --jobs $(JOBS)
+
+floods: $(READY)  ## Flood every socket and server for long, with the memory it cost: FLOOD_S=20 FLOOD_CONNECTIONS=3000.
+	FLOOD_S=$(or $(FLOOD_S),20) FLOOD_CONNECTIONS=$(or $(FLOOD_CONNECTIONS),3000) $(BIN)/pytest -s -v tests/floods
 
 soak: $(READY)  ## Play a whole day at many times its pace, watching every word and the memory: HOURS=8.
 	@$(BIN)/python tests/soak/day.py --hours $(HOURS)

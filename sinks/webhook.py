@@ -13,12 +13,14 @@ import hmac
 import ipaddress
 import json
 import os
+import queue
 import re
+import threading
 import time
 import unicodedata
 import zlib
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -51,7 +53,7 @@ class Webhook(Sink):
     words: bool = False
     """Send each word with its times, too."""
     timeout_s: float = 15.0
-    """How long the receiver may take to connect, and between any two bytes of its answer."""
+    """How long a message may take in all, from looking up the address to the status of the answer."""
 
     def __post_init__(self) -> None:
         check_url(self.url)
@@ -63,13 +65,7 @@ class Webhook(Sink):
 
     def open(self) -> None:
         self._keys = keys_of(self._found_secret())
-        # Proxies of the environment are for the way out, never for this machine or its network.
-        self._client = httpx.Client(
-            timeout=self.timeout_s,
-            follow_redirects=False,
-            trust_env=httpx.URL(self.url).scheme == "https",
-            headers={"content-type": "application/json", "user-agent": f"minuted/{__version__}"},
-        )
+        self._client = self._make_client()
         self._refused_id = ""
         self._refusals = 0
         self._put_aside = 0
@@ -91,6 +87,15 @@ class Webhook(Sink):
 
     def close(self) -> None:
         self._client.close()
+
+    def _make_client(self) -> httpx.Client:
+        # Proxies of the environment are for the way out, never for this machine or its network.
+        return httpx.Client(
+            timeout=self.timeout_s,
+            follow_redirects=False,
+            trust_env=httpx.URL(self.url).scheme == "https",
+            headers={"content-type": "application/json", "user-agent": f"minuted/{__version__}"},
+        )
 
     def _found_secret(self) -> str:
         credential = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent", f"{self.name}.secret")
@@ -128,16 +133,21 @@ class Webhook(Sink):
         headers = {"webhook-id": message_id, "webhook-timestamp": str(int(time.time()))}
         if self._keys:
             headers["webhook-signature"] = sign(self._keys, message_id, headers["webhook-timestamp"], body)
-        give_up_s = time.monotonic() + self.timeout_s
-        with self._client.stream("POST", self.url, content=body, headers=headers) as answer:
-            # The status has come: whatever happens to the answer's body, the matter is decided.
-            with suppress(httpx.HTTPError):
-                read_bytes = 0
-                for chunk in answer.iter_raw():
-                    read_bytes += len(chunk)
-                    if read_bytes > ANSWER_BYTES_MAX or time.monotonic() > give_up_s:
-                        break
-            return answer.status_code, answer.headers
+        # Each step of an exchange may be in time and their sum not: one wait holds for all of it.
+        exchange = _Exchange(self._client, self.url, headers, body)
+        until_s = time.monotonic() + self.timeout_s
+        try:
+            outcome = exchange.outcome.get(timeout=self.timeout_s)
+            exchange.join(until_s - time.monotonic())
+        except queue.Empty:
+            outcome = Retry(f"{origin_of(self.url)}: no answer within {self.timeout_s:g} s")
+        if exchange.is_alive():
+            # What is left of it ends with its connection.
+            self._client.close()
+            self._client = self._make_client()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _refuse(self, message_id: str, status: int) -> None:
         """Put the message aside when it was refused often enough and the receiver took others."""
@@ -146,6 +156,29 @@ class Webhook(Sink):
         if self._refusals >= REFUSALS_MAX and self._put_aside < PUT_ASIDE_MAX:
             self._put_aside += 1
             raise Reject(f"{origin_of(self.url)}: HTTP {status}, {self._refusals} times")
+
+
+class _Exchange(threading.Thread):
+    """One request and its answer; the status is told as soon as it has come."""
+
+    def __init__(self, client: httpx.Client, url: str, headers: dict[str, str], body: bytes) -> None:
+        super().__init__(name="exchange", daemon=True)
+        self.outcome: queue.SimpleQueue[tuple[int, httpx.Headers] | Exception] = queue.SimpleQueue()
+        self._exchange = partial(client.stream, "POST", url, content=body, headers=headers)
+        self.start()
+
+    def run(self) -> None:
+        try:
+            with self._exchange() as answer:
+                self.outcome.put((answer.status_code, answer.headers))
+                # The matter is decided; the rest is read so that the connection can serve again.
+                read_bytes = 0
+                for chunk in answer.iter_raw():
+                    read_bytes += len(chunk)
+                    if read_bytes > ANSWER_BYTES_MAX:
+                        break
+        except Exception as error:  # after the status nobody asks for it
+            self.outcome.put(error)
 
 
 def judge(status: int) -> Literal["delivered", "refused", "again"]:

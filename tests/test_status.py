@@ -7,7 +7,7 @@ import pytest
 
 from minuted.config import Settings, SinkTable
 from minuted.control import ControlServer
-from minuted.status import absence, collect, details, duration, gather, merged, table
+from minuted.status import absence, collect, details, duration, gather, merged, table, with_true_lags
 from rights import as_user, needs_root
 
 
@@ -167,3 +167,23 @@ def test_each_channel_has_a_line_below_the_transcription(settings):
     lines = table({"state": "running", "room": "attic", "stages": stages}, 61_000).splitlines()
     assert "2 sessions at once, each billed" in lines[2]
     assert [line.split() for line in lines[3:]] == [["table", "live"], ["far", "retrying", "no", "route"]]
+
+
+def test_a_sink_s_lag_is_counted_from_the_journal() -> None:
+    """One that is at work has not looked at it since."""
+    stages = {
+        "transcription": {"epoch": "e", "last_seq": 40},
+        "delivery/webhook": {"epoch": "e", "seq": 2, "last_seq": 3, "lag": 1},
+        "delivery/other": {"epoch": "before", "seq": 2, "last_seq": 3, "lag": 1},
+        "delivery/down": {"state": "failed"},
+    }
+    counted = with_true_lags(stages)
+    assert (counted["delivery/webhook"]["lag"], counted["delivery/webhook"]["last_seq"]) == (38, 40)
+    assert counted["delivery/other"] == stages["delivery/other"]
+    assert counted["delivery/down"] == {"state": "failed"}
+    assert with_true_lags({"delivery/x": {"lag": 1, "seq": 1}}) == {"delivery/x": {"lag": 1, "seq": 1}}
+
+
+@pytest.mark.parametrize(("busy_s", "said"), [(0.0, ""), (4.9, ""), (12.3, "in one call for 12 s")])
+def test_a_sink_that_is_long_at_work_says_so(busy_s: float, said: str) -> None:
+    assert details({"state": "delivering", "busy_s": busy_s}) == said

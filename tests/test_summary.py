@@ -220,3 +220,13 @@ def test_what_lasts_is_noted_of_each_source():
     assert since_ms == {f"{HEARD} table": AT_TWO, f"{HEARD} far": AT_TWO}
     since_ms = note_since(since_ms, call("hearing", "no-device"), NOW_MS)
     assert since_ms[f"{UNPLUGGED} far"] == NOW_MS
+
+
+def test_a_sink_in_a_long_call_and_its_true_lag_are_said() -> None:
+    stages = {
+        "capture": {"state": "hearing", "source": "microphone"},
+        "transcription": {"state": "live", "epoch": "e", "last_seq": 40},
+        "delivery/webhook": {"state": "delivering", "epoch": "e", "seq": 2, "lag": 1, "busy_s": 72.0},
+    }
+    said = summary("boardroom", "running", stages, NOW_MS)
+    assert said == "boardroom: recording, live, 1 sink; webhook 38 behind in one call for 1 min 12 s"

@@ -22,7 +22,7 @@ class Running:
         self.file = clients.place(settings)
         self.app = server.App(settings.token_server, clients.List(self.file), make)
         self._server = server._Server(server._config(settings.token_server, self.app))
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = server.bounded(socket.create_server(("127.0.0.1", 0)), self._server)
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve([self._listener])))

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import zmq
 
+from . import peers
 from .doors import Door, OpenDoor, Pass, show
 from .messages import (
     FRAME_BYTES,
@@ -37,6 +38,22 @@ TURNS_MAX: Final = 10_000
 """Messages that may wait for a slow subscriber; beyond that it misses some and asks the replay socket."""
 REPLAY_MAX: Final = 2000
 """Replayed records that may wait for a peer: four pages."""
+REQUESTS_MAX: Final = 100
+"""Requests, of one peer, that may wait to be read."""
+SUBSCRIPTIONS_MAX: Final = 16
+"""Subscriptions, of one peer, that may wait to be read: each that is read costs memory."""
+SUBSCRIPTIONS_AT_ONCE_MAX: Final = 1000
+"""Subscriptions read in one go; the rest comes next time."""
+SUBSCRIPTION_BYTES_MAX: Final = 40
+"""Topics of 39; ours have a dozen. Each byte of one costs memory, and time whenever a subscriber goes."""
+REPLAY_REQUEST_BYTES_MAX: Final = 4096
+CONTROL_REQUEST_BYTES_MAX: Final = 1 << 16
+"""A hundred key terms and two prompts fit in."""
+FRAME_MESSAGE_BYTES_MAX: Final = 4096
+PARTS_MAX: Final = 8
+"""Parts of a message that is one of ours; one that has more is dropped."""
+PARTS_AT_ONCE_MAX: Final = 1000
+"""Parts read in one go: what never ends must not hold up the rest."""
 
 
 class AddressInUseError(InUseError):
@@ -69,7 +86,16 @@ class Wakeup:
 class _Socket:
     """A socket of one kind, with bounds, closed once."""
 
-    def __init__(self, kind: int, *, queue_max: int, lingers: bool = False, threads: int = 1) -> None:
+    def __init__(
+        self,
+        kind: int,
+        *,
+        queue_max: int,
+        received_max: int | None = None,
+        received_bytes_max: int = MESSAGE_BYTES_MAX,
+        lingers: bool = False,
+        threads: int = 1,
+    ) -> None:
         self.malformed = 0
         """Messages dropped because they were none of ours."""
         self.door: OpenDoor | None = None
@@ -79,8 +105,11 @@ class _Socket:
         self._socket: zmq.Socket[bytes] = (self._own or zmq.Context.instance()).socket(kind)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue_max)
-        self._socket.set(zmq.RCVHWM, queue_max)
-        self._socket.set(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
+        self._socket.set(zmq.RCVHWM, received_max or queue_max)
+        self._socket.set(zmq.MAXMSGSIZE, received_bytes_max)
+        self._watched: list[str] = []
+        self._is_dropping = False
+        """Whether the rest of the message being read is dropped."""
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +119,8 @@ class _Socket:
 
     def close(self, linger_ms: int = 0) -> None:
         """Close. One that lingers first waits `linger_ms` for what is on its way; -1: as long as it takes."""
+        while self._watched:
+            peers.unwatch(self._watched.pop())
         self._socket.close(linger=linger_ms)
         if self.door is not None:
             self.door.close()
@@ -109,15 +140,22 @@ class _Socket:
             self._socket.set(zmq.AFFINITY, 0b01)
             with _umask(0o777 & ~mode):
                 self._socket.bind(endpoint)
+            if mode & 0o070:
+                self._watch(place)
             if door is not None:
                 place = door.endpoint
                 self.door = OpenDoor(self._socket, door)
+                self._watch(f"tcp:{self.door.port}")
         except zmq.ZMQError as error:
             self.close()
             raise OSError(error.errno, error.strerror, place) from None
         except OSError:
             self.close()
             raise
+
+    def _watch(self, address: str) -> None:
+        peers.watch(address)
+        self._watched.append(address)
 
     def _connect(self, endpoint: str, pass_: Pass | None = None) -> None:
         if pass_ is not None:
@@ -128,12 +166,29 @@ class _Socket:
         self._socket.connect(endpoint)
 
     def _receive(self, timeout_s: float) -> list[bytes] | None:
+        """Return a message's parts; one that has too many is dropped and counted."""
+        return self._read(timeout_s, copy=True)
+
+    def _read(self, timeout_s: float, *, copy: bool) -> list[Any] | None:
         if timeout_s and not self._socket.poll(int(timeout_s * 1000)):
             return None
-        try:
-            return self._socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
+        parts: list[Any] = []
+        for _ in range(PARTS_AT_ONCE_MAX):
+            try:
+                parts.append(self._socket.recv(zmq.NOBLOCK, copy=copy))
+            except zmq.Again:
+                return None
+            if len(parts) > PARTS_MAX:
+                self._is_dropping = True
+            if self._is_dropping:
+                parts.clear()
+            if self._socket.get(zmq.RCVMORE):
+                continue
+            if not self._is_dropping:
+                return parts
+            self._is_dropping = False
+            self.malformed += 1
+        return None  # the rest comes next time
 
     def _send(self, parts: list[bytes], wait_s: float = 0) -> bool:
         if wait_s and not self._socket.poll(int(wait_s * 1000), zmq.POLLOUT):
@@ -163,7 +218,7 @@ class FramesIn(_Socket):
     """Transcription's end of the frames socket."""
 
     def __init__(self, endpoint: str) -> None:
-        super().__init__(zmq.PULL, queue_max=FRAMES_MAX)
+        super().__init__(zmq.PULL, queue_max=FRAMES_MAX, received_bytes_max=FRAME_MESSAGE_BYTES_MAX)
         # Whoever could send here would put words into the minutes.
         self._bind(endpoint, mode=0o600)
 
@@ -190,7 +245,14 @@ class TurnsOut(_Socket):
     """The turn socket, as its publisher has it."""
 
     def __init__(self, endpoint: str, door: Door | None = None) -> None:
-        super().__init__(zmq.XPUB, queue_max=TURNS_MAX, lingers=True, threads=2 if door else 1)
+        super().__init__(
+            zmq.XPUB,
+            queue_max=TURNS_MAX,
+            received_max=SUBSCRIPTIONS_MAX,
+            received_bytes_max=SUBSCRIPTION_BYTES_MAX,
+            lingers=True,
+            threads=2 if door else 1,
+        )
         # A subscriber that comes back must be seen to come back.
         self._socket.set(zmq.XPUB_VERBOSE, 1)
         self._bind(endpoint, mode=0o660, door=door)
@@ -200,9 +262,11 @@ class TurnsOut(_Socket):
         self._send([topic_of(message).encode(), encode(message)])
 
     def new_subscriptions(self) -> int:
-        """Count the subscriptions made since the last call."""
+        """Count the subscriptions made since the last call; of very many the rest comes with the next."""
         made = 0
-        while parts := self._receive(0):
+        for _ in range(SUBSCRIPTIONS_AT_ONCE_MAX):
+            if not (parts := self._receive(0)):
+                break
             if parts[0][:1] == b"\x01":
                 made += 1
             elif parts[0][:1] != b"\x00":
@@ -234,7 +298,14 @@ class ReplayServer(_Socket):
 
     def __init__(self, endpoint: str, door: Door | None = None) -> None:
         # With a door it has a context of its own: one context has one judge of keys.
-        super().__init__(zmq.ROUTER, queue_max=REPLAY_MAX, lingers=door is not None, threads=2)
+        super().__init__(
+            zmq.ROUTER,
+            queue_max=REPLAY_MAX,
+            received_max=REQUESTS_MAX,
+            received_bytes_max=REPLAY_REQUEST_BYTES_MAX,
+            lingers=door is not None,
+            threads=2,
+        )
         # Say so when a peer's queue is full or the peer has gone, instead of dropping.
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
         self._bind(endpoint, mode=0o660, door=door)
@@ -281,20 +352,21 @@ class Replier(_Socket):
     """A request socket, as the process that answers has it."""
 
     def __init__(self, endpoint: str) -> None:
-        super().__init__(zmq.ROUTER, queue_max=100, lingers=True)
+        super().__init__(
+            zmq.ROUTER, queue_max=REQUESTS_MAX, received_bytes_max=CONTROL_REQUEST_BYTES_MAX, lingers=True
+        )
         self.asker: int | None = None
         """The user who made the last request received, as the kernel tells it."""
         self._bind(endpoint, mode=0o660)
 
     def receive(self, timeout_s: float) -> tuple[list[bytes], dict[str, Any]] | None:
         """Give the next request and its return address, or None after `timeout_s`."""
-        if not self._socket.poll(int(timeout_s * 1000)):
+        if not (frames := self._read(timeout_s, copy=False)):
             return None
-        messages = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
         # On ipc libzmq adds user, group and process: "localhost:1000:1000:4711".
-        who = re.search(r":(\d+):\d+:\d+$", str(messages[-1].get("Peer-Address")))
+        who = re.search(r":(\d+):\d+:\d+$", str(frames[-1].get("Peer-Address")))
         self.asker = int(who[1]) if who else None
-        parts = [message.bytes for message in messages]
+        parts = [frame.bytes for frame in frames]
         try:
             return parts[:-1], unpack(parts[-1])
         except MalformedMessageError:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from . import peers
 from .bus import Replier, request
 from .config import Settings
 from .messages import MalformedMessageError
@@ -32,7 +33,8 @@ class ControlServer:
     """Answers requests on a thread of its own until closed.
 
     `handlers` maps an op to a function of the request; it is called on that thread and must not
-    wait. A "status" handler's map is completed with the process's pid, uptime and its main loop's last turn.
+    wait. A "status" handler's map is completed with the process's pid, uptime, its main loop's last turn, and
+    how many connections to its sockets were cut off.
     """
 
     def __init__(self, endpoint: str, handlers: dict[str, Handler]) -> None:
@@ -73,6 +75,8 @@ class ControlServer:
             own = {"pid": os.getpid(), "uptime_s": uptime_s}
             if (age_s := pulse.age_s()) is not None:
                 own["loop_age_s"] = round(age_s, 2)
+            if cut_off := peers.cut_off():
+                own["cut_off"] = cut_off
             answer = {**own, **answer}
         return {"ok": True, **answer}
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -11,16 +10,18 @@ from typing import Final
 import zmq
 from zmq.utils import z85
 
+from .peers import make_room
+
 HANDSHAKE_S_MAX: Final = 3.0
 """A connection over TCP that has not shown a key by then is closed."""
+HANDSHAKE_BYTES_MAX: Final = 1024
+"""What a stranger may have us hold; the largest command of a handshake has half of it."""
 HANDSHAKES_AT_ONCE_MAX: Final = 20
 """Keys judged in one go; the next ones wait for the next."""
 LOOK_EVERY_S: Final = 0.5
 """How often the list of clients is read again for those that are connected."""
 CROWD_WAIT_S: Final = 5.0
 """A door with more connections than it has room for stays shut for so long."""
-DESCRIPTORS_WANTED: Final = 8192
-"""Connections need room of their own, or journals could no longer be opened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class OpenDoor:
         self._known = door.clients()
         self._look_s = 0.0
         self._bound = ""
-        self._descriptors_max = door.descriptors_max or _make_room() // 2
+        self._descriptors_max = door.descriptors_max or make_room() // 2
         # Without it, whoever has any key is let in: it comes first.
         self._zap: zmq.Socket[bytes] = socket.context.socket(zmq.REP)
         try:
@@ -73,6 +74,10 @@ class OpenDoor:
     @property
     def is_open(self) -> bool:
         return bool(self._bound)
+
+    @property
+    def port(self) -> int:
+        return int(self._bound.rpartition(":")[2])
 
     def close(self) -> None:
         self._zap.close(linger=0)
@@ -113,6 +118,8 @@ class OpenDoor:
         self._socket.set(zmq.CURVE_SERVER, 1)
         self._socket.set(zmq.CURVE_SECRETKEY, self._door.secret.encode())
         self._socket.set(zmq.ZAP_DOMAIN, b"minuted")
+        # One bound holds for what is said before and after.
+        self._socket.set(zmq.MAXMSGSIZE, max(HANDSHAKE_BYTES_MAX, self._socket.get(zmq.MAXMSGSIZE)))
         self._socket.set(zmq.HANDSHAKE_IVL, int(HANDSHAKE_S_MAX * 1000))
         self._socket.set(zmq.IPV6, int("[" in self._door.endpoint))
         _set_heartbeat(self._socket)
@@ -164,12 +171,3 @@ def _set_heartbeat(socket: "zmq.Socket[bytes]") -> None:
     """Have a peer that left the network without a word be noticed."""
     socket.set(zmq.HEARTBEAT_IVL, 5_000)
     socket.set(zmq.HEARTBEAT_TIMEOUT, 15_000)
-
-
-def _make_room() -> int:
-    """Have this process hold more open files than shells and systemd begin with; give how many."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < DESCRIPTORS_WANTED:
-        soft = min(DESCRIPTORS_WANTED, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft

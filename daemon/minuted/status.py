@@ -11,6 +11,8 @@ from .runtime.clock import wall_ms
 from .runtime.durations import brief, duration
 
 ASKED_AT_ONCE_MAX: Final = 16
+BUSY_SHOWN_S: Final = 5.0
+"""A sink that has been at work on one call for so long is worth a word."""
 _DETAILS: Final = (
     ("source", "{}"),
     ("level_dbfs", "{:.0f} dBFS"),
@@ -24,9 +26,11 @@ _DETAILS: Final = (
     ("last_seq", "last turn {}"),
     ("seq", "at turn {}"),
     ("lag", "{} behind"),
+    ("busy", "{}"),
     ("dead_letters", "{} dead letters"),
     ("dropped", "{} dropped"),
     ("retries", "{} retries"),
+    ("cut_off", "{} connections cut off"),
     ("reconnects", "{} reconnects"),
     ("url", "{}"),
     ("without", "without {}"),
@@ -58,13 +62,14 @@ def collect(settings: Settings, timeout_s: float = 1.0) -> dict[str, Any]:
     supervisor = own.pop("supervisor", None)
     if supervisor is None:
         stages = {stage: {"restarts": None, **status} for stage, status in own.items()}
-        return {"state": "running" if stages else "stopped", "room": settings.room, "stages": stages}
+        state = "running" if stages else "stopped"
+        return {"state": state, "room": settings.room, "stages": with_true_lags(stages)}
     rows: Mapping[str, Mapping[str, Any]] = supervisor.pop("stages", {})
     late = gather(settings, [stage for stage in rows if stage not in own], timeout_s)
     order = {stage: place for place, stage in enumerate(stage_names(settings))}
     in_order = sorted(rows, key=lambda stage: order.get(stage, len(order)))
     stages = {stage: merged(rows[stage], own.get(stage) or late.get(stage)) for stage in in_order}
-    return {**supervisor, "stages": stages}
+    return {**supervisor, "stages": with_true_lags(stages)}
 
 
 def merged(row: Mapping[str, Any], own: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -78,6 +83,18 @@ def merged(row: Mapping[str, Any], own: Mapping[str, Any] | None) -> dict[str, A
         return dict(row)
     state = own.get("state", "ready") if row.get("state") == "ready" else row.get("state")
     return {**own, **row, "state": state}
+
+
+def with_true_lags(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the stages with each sink's lag counted from the journal: one at work looks at nothing else."""
+    journal = stages.get("transcription", {})
+    counted = {stage: dict(values) for stage, values in stages.items()}
+    for stage, values in counted.items():
+        is_told = stage.startswith("delivery/") and {"lag", "seq"} <= values.keys() and "last_seq" in journal
+        if is_told and values.get("epoch") == journal.get("epoch"):
+            values["last_seq"] = max(values.get("last_seq") or 0, journal["last_seq"])
+            values["lag"] = max(values["lag"], journal["last_seq"] - values["seq"])
+    return counted
 
 
 def stage_names(settings: Settings) -> list[str]:
@@ -122,16 +139,24 @@ def details(values: Mapping[str, Any]) -> str:
     """Say what is worth knowing of a stage in one line."""
     # A sink has a place of its own in the journal; where that ends, transcription tells.
     hidden = "last_seq" if "seq" in values else ""
+    saved_s = values.get("saved_today_s") or 0
     spoken = {
         **values,
-        "saved_today_s": duration(values.get("saved_today_s") or 0),
-        **{key: brief(values.get(key) or 0) for key in ("backlog_s", "behind_s")},
+        "saved_today_s": saved_s and duration(saved_s),
+        **{key: (left_s := values.get(key) or 0) and brief(left_s) for key in ("backlog_s", "behind_s")},
+        "busy": busy(values),
     }
-    shown = [form.format(spoken[key]) for key, form in _DETAILS if values.get(key) and key != hidden]
+    shown = [form.format(spoken[key]) for key, form in _DETAILS if spoken.get(key) and key != hidden]
     trouble = values.get("last_error") or values.get("reason") or ""
     if not trouble and values.get("state") in _UNWELL:
         trouble = values.get("status") or ""
     return ", ".join([*shown, trouble] if trouble else shown)
+
+
+def busy(values: Mapping[str, Any]) -> str:
+    """Say that a sink has been at work on one call for long; "" where it has not."""
+    busy_s = values.get("busy_s") or 0.0
+    return f"in one call for {duration(busy_s)}" if busy_s >= BUSY_SHOWN_S else ""
 
 
 def absence(settings: Settings) -> str:

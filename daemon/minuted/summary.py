@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from .runtime.durations import rough
+from .status import busy, with_true_lags
 
 Stages = Mapping[str, Mapping[str, Any]]
 
@@ -41,7 +42,7 @@ def summary(
     if state == "starting":
         left = [name for name, values in stages.items() if _is_down(values)]
         return f"{room}: starting {', '.join(left)}".rstrip()
-    since_ms = since_ms or {}
+    since_ms, stages = since_ms or {}, with_true_lags(stages)
     said = [_sound(stages, since_ms), *_words(stages, now_ms, since_ms), _count(_sinks(stages))]
     troubles = [trouble for name in _sinks(stages) if (trouble := _sink(name, stages[name]))]
     return f"{room}: " + "; ".join([", ".join(filter(None, said)), *troubles, *([note] if note else [])])
@@ -153,6 +154,8 @@ def _sink(stage: str, values: Mapping[str, Any]) -> str:
         return _down(name, values)
     lag = values.get("lag") or 0
     said = [f"{lag} behind"] if lag >= LAG_SHOWN or (lag and state == "waiting") else []
+    if waits := busy(values):
+        said.append(waits)
     if letters := values.get("dead_letters"):
         said.append(f"{letters} dead {'letter' if letters == 1 else 'letters'}")
     if error := values.get("last_error"):

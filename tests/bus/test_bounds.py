@@ -29,13 +29,21 @@ from minuted.messages import (
 )
 from waiting import until
 
+RECEIVED_BYTES_MAX = {
+    # Those that others may connect to take what others have to say, and no more.
+    FramesIn: bus.FRAME_MESSAGE_BYTES_MAX,
+    TurnsOut: bus.SUBSCRIPTION_BYTES_MAX,
+    ReplayServer: bus.REPLAY_REQUEST_BYTES_MAX,
+    Replier: bus.CONTROL_REQUEST_BYTES_MAX,
+}
+
 
 def test_every_socket_has_bounds(runtime_dir: Path) -> None:
     for index, cls in enumerate(subclasses(bus._Socket)):
         with cls(f"ipc://{runtime_dir}/{index}.sock") as socket:
             assert 0 < socket._socket.get(zmq.SNDHWM) <= bus.TURNS_MAX, cls
             assert 0 < socket._socket.get(zmq.RCVHWM) <= bus.TURNS_MAX, cls
-            assert socket._socket.get(zmq.MAXMSGSIZE) == MESSAGE_BYTES_MAX, cls
+            assert socket._socket.get(zmq.MAXMSGSIZE) == RECEIVED_BYTES_MAX.get(cls, MESSAGE_BYTES_MAX), cls
             assert socket._socket.get(zmq.LINGER) == 0, cls
 
 
@@ -83,11 +91,13 @@ def test_an_oversized_message_is_refused_and_the_next_one_heard(
         push = raw(zmq.PUSH)
         push.set(zmq.RECONNECT_IVL, 10)
         push.connect(endpoint)
-        push.send(b"x" * (MESSAGE_BYTES_MAX + 1))
-        push.send(encode(FRAME))
-        push.send(encode(FRAME))
+        push.send(b"x" * (bus.FRAME_MESSAGE_BYTES_MAX + 1))
 
-        assert until(frames.receive, "a frame after the oversized message") == FRAME
+        def next_frame() -> Any:
+            push.send(encode(FRAME))  # what is on its way behind the oversized message goes with it
+            return frames.receive()
+
+        assert until(next_frame, "a frame after the oversized message") == FRAME
 
 
 OVERSIZED: dict[type, tuple[int, list[bytes]]] = {
@@ -102,13 +112,13 @@ OVERSIZED: dict[type, tuple[int, list[bytes]]] = {
 def test_an_oversized_request_ends_its_connection_and_nothing_else(
     kind: Any, raw: Callable[[int], "zmq.Socket[bytes]"], endpoint: str
 ) -> None:
-    """Nobody can have a process hold more than a megabyte for one message."""
+    """Nobody can have a process hold more for one message than a request needs."""
     peer_kind, good = OVERSIZED[kind]
     with kind(endpoint) as socket:
         bad = raw(peer_kind)
         events = bad.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         bad.connect(endpoint)
-        bad.send(b"x" * (MESSAGE_BYTES_MAX + 1))
+        bad.send(b"x" * (RECEIVED_BYTES_MAX[kind] + 1))
         disconnected = events.poll(WAIT_S * 1000)
         bad.disable_monitor()
         events.close(linger=0)
@@ -159,16 +169,59 @@ def test_an_oversized_answer_is_not_taken_and_a_new_connection_hears_the_next(
         assert heard == message
 
 
-def test_the_biggest_message_passes(endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]) -> None:
+def test_the_biggest_request_passes(endpoint: str, raw: Callable[[int], "zmq.Socket[bytes]"]) -> None:
     with Replier(endpoint) as replier:
         dealer = raw(zmq.DEALER)
         dealer.connect(endpoint)
-        empty = len(pack({"op": bytes(70_000)})) - 70_000
-        question = {"op": bytes(MESSAGE_BYTES_MAX - empty)}
-        assert len(pack(question)) == MESSAGE_BYTES_MAX
+        empty = len(pack({"op": bytes(60_000)})) - 60_000
+        question = {"op": bytes(bus.CONTROL_REQUEST_BYTES_MAX - empty)}
+        assert len(pack(question)) == bus.CONTROL_REQUEST_BYTES_MAX
         dealer.send(pack(question))
 
         asked = replier.receive(WAIT_S)
 
         assert asked is not None
         assert asked[1] == question
+
+
+def test_a_message_of_too_many_parts_is_dropped_in_pieces_and_the_next_one_heard(
+    raw: Callable[[int], "zmq.Socket[bytes]"], endpoint: str
+) -> None:
+    """However long it is, the reader's round is short."""
+    with ReplayServer(endpoint) as replay:
+        dealer = raw(zmq.DEALER)
+        dealer.connect(endpoint)
+        dealer.send_multipart([b"x"] * (3 * bus.PARTS_AT_ONCE_MAX))
+        dealer.send(pack({"from_seq": 7}))
+
+        rounds = 0
+
+        def request() -> Any:
+            nonlocal rounds
+            rounds += bool(replay._socket.poll(0))
+            return replay.receive()
+
+        _, asked = until(request, "the request after the long message")
+
+    assert asked == {"from_seq": 7}
+    assert rounds >= 3
+    assert replay.malformed == 1
+
+
+def test_new_subscriptions_are_counted_so_many_at_a_time(
+    raw: Callable[[int], "zmq.Socket[bytes]"], endpoint: str
+) -> None:
+    """The loop that counts them has frames and turns to see to."""
+    count = 3 * bus.SUBSCRIPTIONS_AT_ONCE_MAX
+    with TurnsOut(endpoint) as turns:
+        subscriber = raw(zmq.SUB)
+        subscriber.set(zmq.SNDHWM, 0)
+        subscriber.connect(endpoint)
+        for number in range(count):
+            subscriber.subscribe(f"topic {number}")
+        made: list[int] = []
+        while sum(made) < count:
+            assert turns._socket.poll(WAIT_S * 1000)
+            made.append(turns.new_subscriptions())
+
+    assert max(made) <= bus.SUBSCRIPTIONS_AT_ONCE_MAX

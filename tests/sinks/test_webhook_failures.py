@@ -1,8 +1,10 @@
 """What a receiver may answer, and what the webhook makes of it."""
 
 import json
+import socket
 import threading
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from email.utils import formatdate
 
 import httpx
@@ -79,9 +81,51 @@ def test_a_receiver_that_does_not_answer_in_time_is_tried_again(receiver):
     hang = threading.Event()
     receiver.answers = [Answer(wait_for=hang)]
     with closing(opened("webhook", url=receiver.url, secret=SECRET, timeout_s=0.1)) as sink:
-        with pytest.raises(Retry, match="Timeout"):
+        with pytest.raises(Retry, match="no answer within"):
             sink.write(turn(1))
         hang.set()
+
+
+class Dripping:
+    """A receiver that sends the same piece again and again, each in time."""
+
+    def __init__(self, begin, piece):
+        self._pieces = begin, piece
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/turns"
+        self.ended = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with self._listener, self._listener.accept()[0] as connection:
+            connection.recv(65_536)
+            begin, piece = self._pieces
+            with suppress(OSError):
+                connection.sendall(begin)
+                while True:
+                    connection.sendall(piece)
+                    time.sleep(0.05)
+        self.ended.set()
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [(b"HTTP/1.1 204 No Content\r\n", b"X: y\r\n"), (b"", b"HTTP/1.1 102 Processing\r\n\r\n")],
+    ids=["a head without end", "1xx without end"],
+)
+def test_an_answer_that_never_comes_to_its_point_is_cut_off_in_time(begin, piece):
+    dripping = Dripping(begin, piece)
+    with closing(opened("webhook", url=dripping.url, secret=SECRET, timeout_s=0.4)) as sink:
+        with pytest.raises(Retry, match="no answer within"):
+            sink.write(turn())
+        assert dripping.ended.wait(30)
+
+
+def test_a_body_that_drips_does_not_hold_up_what_was_delivered():
+    dripping = Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b"x")
+    with closing(opened("webhook", url=dripping.url, secret=SECRET, timeout_s=0.4)) as sink:
+        sink.write(turn())
+        assert dripping.ended.wait(30)
 
 
 def test_one_connection_serves_many_turns(sink, receiver):

@@ -182,7 +182,8 @@ def test_an_answer_that_trickles_in_has_an_end(monkeypatch: pytest.MonkeyPatch) 
         ("", None),
         ("soon", None),
         ("-3", None),
-        ("9" * 5000, 9999999999.0),
+        ("9" * 5000, 86_400.0),
+        ("Sun, 22 Nov 9999 12:00:30 GMT", 86_400.0),
         ("Sun, 22 Nov 2026 12:00:30 GMT", 30.0),
         ("Sun, 22 Nov 2026 11:00:00 GMT", 0.0),
     ],
@@ -315,3 +316,23 @@ def test_the_configuration_says_which_way(
         assert minting.obtain(fetched).text == "abc"
         assert minting.obtain(by_program).text == "1"
     assert server.asked[0][2] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize(
+    ("said", "expires_s"),
+    [
+        (45, 45.0),
+        (0.5, 0.5),
+        (float("inf"), minting.EXPIRES_S_MAX),
+        (10**400, minting.EXPIRES_S_MAX),
+        (float("nan"), minting.LASTS_S),
+        (-1, minting.LASTS_S),
+        (True, minting.LASTS_S),
+        ("60", minting.LASTS_S),
+        (None, minting.LASTS_S),
+    ],
+)
+def test_how_long_a_token_lasts_is_read_within_bounds(said: object, expires_s: float) -> None:
+    """JSON as Python reads it has Infinity, and integers without end."""
+    token = minting._token({"token": "t", "expires_in_seconds": said}, "it")
+    assert token.expires_s == expires_s

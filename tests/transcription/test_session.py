@@ -2,6 +2,7 @@
 
 import json
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -488,3 +489,29 @@ def test_a_failure_before_the_first_connection_is_told() -> None:
     assert closed.failure == Failure(
         "ConnectionRefusedError: the local engine is not up yet", None, "connecting"
     )
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_says_where_it_leads(status: int) -> None:
+    """Sound for a service in one country does not go to another because an answer says so."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as named,
+        socket.create_server(("127.0.0.2", 0)) as other,
+    ):
+        place = other.getsockname()[1]
+        answer = f"HTTP/1.1 {status} Moved\r\nLocation: ws://127.0.0.2:{place}/\r\nContent-Length: 0\r\n\r\n"
+
+        def redirect() -> None:
+            with named.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(answer.encode())
+
+        thread = threading.Thread(target=redirect)
+        thread.start()
+        heard = Heard(lambda: Where(f"ws://127.0.0.1:{named.getsockname()[1]}", "a-key"))
+        closed = heard.next("Closed")
+        thread.join()
+        other.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            other.accept()
+    assert "redirects to 127.0.0.2; redirects are not followed" in closed.failure.text

@@ -17,6 +17,7 @@ _STAGE: Final[tuple[Row, ...]] = (
     ("restarts", "minuted_stage_restarts_total", "How often the supervisor has started it again."),
     ("uptime_s", "minuted_stage_uptime_seconds", "For how long the process has been there."),
     ("loop_age_s", "minuted_stage_loop_age_seconds", "Time since its main loop last came round."),
+    ("cut_off", "minuted_stage_connections_cut_total", "Connections to its sockets that were cut off."),
 )
 _CAPTURE: Final[tuple[Row, ...]] = (
     ("frames", "minuted_capture_frames_total", "Frames of 50 ms sent on."),
@@ -61,6 +62,7 @@ _TRANSCRIPTION: Final[tuple[Row, ...]] = (
 _SINK: Final[tuple[Row, ...]] = (
     ("seq", "minuted_sink_seq", "Number of the last record that is done with."),
     ("lag", "minuted_sink_lag_records", "Records still to be delivered."),
+    ("busy_s", "minuted_sink_busy_seconds", "For how long it has been at work on one call."),
     ("delivered", "minuted_sink_delivered_records_total", "Records delivered."),
     ("retries", "minuted_sink_retries_total", "Deliveries that had to be tried again."),
     ("dead_letters", "minuted_sink_dead_letters", "Records refused for good, which wait for a person."),

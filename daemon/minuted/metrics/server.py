@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from http import HTTPStatus
 from http.server import HTTPServer
 from socketserver import TCPServer, ThreadingMixIn
@@ -19,12 +18,15 @@ from prometheus_client.core import Metric
 from minuted import status
 from minuted.config import Settings
 from minuted.runtime import notify, signals
+from minuted.runtime.connections import Connections, Listener
 
 from .families import families
 
 PATH: Final = "/metrics"
-CONNECTIONS_MAX: Final = 8
-"""Open at once; one more is closed unheard."""
+CONNECTIONS_MAX: Final = 16
+"""Open at once, each with its thread; for one more the oldest is closed that has not asked for anything."""
+HEAD_S_MAX: Final = 3.0
+"""For a request's head."""
 CONNECTION_S_MAX: Final = 10.0
 """From its first byte to its last, as long as Prometheus waits by itself; a connection serves one request."""
 LOOK_S: Final = 0.5
@@ -60,6 +62,7 @@ class Handler(MetricsHandler):
     timeout = CONNECTION_S_MAX
 
     def do_GET(self) -> None:  # noqa: N802  # the library's name
+        self.server.connections.asks(self.request)  # type: ignore[attr-defined]  # it is ours
         if urlsplit(self.path).path == PATH:
             self.path = PATH
             super().do_GET()
@@ -72,12 +75,12 @@ class Server(ThreadingMixIn, HTTPServer):
 
     daemon_threads = True
     allow_reuse_port = False
+    request_queue_size = 128
     timeout = LOOK_S
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._until_s: dict[Any, float] = {}
-        """Open connections, and until when each may last."""
+        self.connections = Connections(CONNECTIONS_MAX, CONNECTIONS_MAX, HEAD_S_MAX, CONNECTION_S_MAX)
         try:
             super().__init__((host, port), Handler.factory(Room(settings)))
         except OSError as error:
@@ -93,7 +96,7 @@ class Server(ThreadingMixIn, HTTPServer):
         while not stop.is_set():
             self.handle_request()
             now_s = time.monotonic()
-            self._end_late(now_s)
+            self._listener.end_late()
             if now_s - sign_s >= SIGN_S:
                 notify.alive()
                 sign_s = now_s
@@ -101,28 +104,12 @@ class Server(ThreadingMixIn, HTTPServer):
     def server_bind(self) -> None:
         # HTTPServer's own asks a name server who we are, and waits for it.
         TCPServer.server_bind(self)
-
-    def verify_request(self, *_: Any) -> bool:
-        return len(self._until_s) < CONNECTIONS_MAX
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._until_s[request] = time.monotonic() + CONNECTION_S_MAX
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._until_s.pop(request, None)
-        super().shutdown_request(request)
+        self.socket = self._listener = Listener(self.socket, self.connections)
 
     def handle_error(self, *_: Any) -> None:
         # Who asked may be gone before there is an answer.
         if not isinstance(error := sys.exception(), OSError):
             log.error("scrape_failed", error=type(error).__name__)
-
-    def _end_late(self, now_s: float) -> None:
-        for request, until_s in list(self._until_s.items()):
-            if now_s > until_s:
-                with suppress(OSError):
-                    request.shutdown(socket.SHUT_RDWR)
 
 
 def serve(settings: Settings, host: str, port: int) -> int:

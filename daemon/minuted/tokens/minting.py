@@ -37,6 +37,9 @@ TOKEN_BYTES_MAX: Final = 1 << 14
 REASON_CHARACTERS_MAX: Final = 200
 LASTS_S: Final = 30.0
 """How long a token is taken to be good for where nobody says."""
+EXPIRES_S_MAX: Final = 600.0
+"""The service makes none that lasts longer."""
+RETRY_AFTER_S_MAX: Final = 86_400.0
 _TOO_SLOW: Final = "answers with too much, or too slowly"
 _FOREIGN: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", KEY_NAME, TOKEN_SECRET_NAME)
 """What the program does not get of our environment, besides all that only our own processes need."""
@@ -223,9 +226,9 @@ def _ended_in_time(client: httpx.Client, too_late: threading.Event) -> Iterator[
 def retry_after_s(value: str, now_s: float) -> float | None:
     """Read a Retry-After: seconds, or a date; `now_s` in epoch seconds. None for what is neither."""
     if value.isascii() and value.isdigit():
-        return float(value[:10])
+        return min(float(value[:10]), RETRY_AFTER_S_MAX)
     at_s = date_s(value)
-    return None if at_s is None else max(0.0, at_s - now_s)
+    return None if at_s is None else min(max(0.0, at_s - now_s), RETRY_AFTER_S_MAX)
 
 
 def date_s(value: str) -> float | None:
@@ -251,9 +254,14 @@ def _token(told: Mapping[str, Any], where: str) -> Token:
         raise NoTokenError(f"{where} gave no token")
     if len(text) > TOKEN_BYTES_MAX:
         raise NoTokenError(f"{where} gave a token of over {TOKEN_BYTES_MAX} characters")
-    expires_s = told.get("expires_in_seconds")
-    lasts = isinstance(expires_s, int | float) and not isinstance(expires_s, bool) and expires_s > 0
-    return Token(text, float(expires_s) if lasts else LASTS_S)  # type: ignore[arg-type]  # it was looked at
+    return Token(text, _lasting_s(told.get("expires_in_seconds")))
+
+
+def _lasting_s(value: object) -> float:
+    """Read for how long a token is said to be good, within bounds; LASTS_S for what is no such time."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        return LASTS_S
+    return float(min(value, EXPIRES_S_MAX))
 
 
 def _reason(error: httpx.TransportError) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import math
 import socket
 import time
+from asyncio import sslproto
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -24,15 +25,25 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from minuted.addresses import host_and_port
 from minuted.config import ConfigError, Settings, TokenServer
 from minuted.runtime import notify, signals
+from minuted.runtime.connections import Connections, Listener
 
 from .clients import List, listed, place
 from .limits import Limits
 from .minting import NoTokenError, Token, mint
 
 CONNECTIONS_MAX: Final = 128
-"""Open at once; one more is closed unheard."""
+"""Open at once; for one more the oldest is closed that has not asked for anything yet."""
+CONNECTIONS_PER_ADDRESS_MAX: Final = 64
+HEAD_S_MAX: Final = 5.0
+"""For the TLS handshake and a request's head together."""
 CONNECTION_S_MAX: Final = 20.0
 """From its first byte to its last; a connection serves one request."""
+TLS_BUFFER_BYTES: Final = 16 * 1024
+"""Of each connection, from its accept on; asyncio's own choice, 256 KiB, is for those that transfer files."""
+LATE_EVERY_S: Final = 0.25
+"""How often it is looked whose time is over."""
+FAILURES_LOGGED: Final = 1
+"""Failures of connections that are logged a minute."""
 HEAD_BYTES_MAX: Final = 16 * 1024
 MINTING_MAX: Final = 16
 """Tokens being minted at once; one more is refused with 503."""
@@ -128,28 +139,48 @@ def _answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = 
 
 
 class _Bounded(H11Protocol):
-    """A connection that takes neither more time nor more room than it may."""
+    """A connection that notes when its request's head has come."""
 
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MAX:
-            transport.abort()
-        self.loop.call_later(CONNECTION_S_MAX, transport.abort)
+    admitted: Connections
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None:
+            # asyncio hands out a wrapper of the socket that was accepted.
+            self.admitted.asks(self.transport.get_extra_info("socket")._sock)  # noqa: SLF001
 
 
 class _Server(uvicorn.Server):
     """Serves until it is told to stop; signals are the command's."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._failures = Limits(FAILURES_LOGGED)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._log_failure)
         await super().startup(sockets)
         for listener in sockets or ():
+            if isinstance(listener, Listener):
+                self._end_late(loop, listener)
             host, port = listener.getsockname()[:2]
             log.info("token_server_ready", listen=f"{host}:{port}")
             notify.ready(f"ready, listening on {host}:{port}")
+
+    def _end_late(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> None:
+        listener.end_late()
+        loop.call_later(LATE_EVERY_S, self._end_late, loop, listener)
+
+    def _log_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what became of a connection, an accept for instance; the log is not for strangers to fill."""
+        if not self._failures.take("", time.monotonic()):
+            error = context.get("exception")
+            log.error("connection_failed", reason=str(context["message"]), error=type(error).__name__)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_SIGN == 0:
@@ -170,13 +201,21 @@ def serve(settings: Settings) -> int:
     stop = signals.stop_event(on_stop=lambda: setattr(server, "should_exit", True))
     host, port = host_and_port(options.listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, int(port)), family=family) as listener:
+    with bounded(socket.create_server((host, int(port)), family=family), server) as listener:
         asyncio.run(server.serve([listener]))
     notify.stopping()
     return 0 if stop.is_set() else 1
 
 
+def bounded(listening: socket.socket, server: _Server) -> Listener:
+    """Return the listening socket with the bounds of this server's connections."""
+    connections = Connections(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEAD_S_MAX, CONNECTION_S_MAX)
+    server.config.http_protocol_class = type("_Admitted", (_Bounded,), {"admitted": connections})
+    return Listener(listening, connections)
+
+
 def _config(options: TokenServer, app: App) -> uvicorn.Config:
+    sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
     config = uvicorn.Config(
         app.asgi,
         loop="asyncio",

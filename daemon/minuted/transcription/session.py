@@ -33,8 +33,9 @@ from assemblyai.streaming.v3 import (
 )
 from assemblyai.streaming.v3.models import ErrorEvent, UpdateConfiguration
 from pydantic import Field
+from websockets.exceptions import InvalidStatus
 from websockets.protocol import State
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from minuted.config import LOOPBACK, StreamingSession
 from minuted.messages import FRAME_MS, SAMPLE_RATE_HZ
@@ -71,6 +72,19 @@ _connect = sdk_client.websocket_connect
 _UNMANAGED: Final[dict[str, Any]] = {"legacy": True} if "legacy" in signature(connect).parameters else {}
 
 
+class _Unredirected(ClientConnection):
+    """A connection to the service that was named: another host's may be in another country."""
+
+    def handshake(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().handshake(*args, **kwargs)
+        except InvalidStatus as error:
+            if not 300 <= error.response.status_code < 400:
+                raise
+            host = urlsplit(error.response.headers.get("Location", "")).hostname or "another path"
+            raise ConnectionRefusedError(f"it redirects to {host}; redirects are not followed") from None
+
+
 def _connect_watchfully(uri: str, **kwargs: Any) -> Any:
     """Open the SDK's socket with pings that notice a dead link in 7 s, not in 50."""
     return _connect(
@@ -79,6 +93,7 @@ def _connect_watchfully(uri: str, **kwargs: Any) -> Any:
         ping_timeout=PING_TIMEOUT_S,
         close_timeout=1,
         proxy=_proxy_for(uri),
+        create_connection=_Unredirected,
         **_UNMANAGED,
         **kwargs,
     )
