@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from .config import Settings
 from .control import status_of
+from .runtime.texts import clean
 
 ASKED_AT_ONCE_MAX: Final = 16
 _DETAILS: Final = (
@@ -106,13 +107,14 @@ def table(status: Mapping[str, Any], now_ms: int) -> str:
             (f"  {name}", str(channel.get("state", "?")), "", "", "", details(channel))
             for name, channel in values.get("channels", {}).items()
         ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
+    shown = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in shown) for column in range(5)]
+    for row in shown:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join(["", *cells, row[5]]).rstrip())
     if in_force := status["stages"].get("transcription", {}).get("in_force"):
         lines.append(f"  in force: {in_force}")
-    return "\n".join(lines)
+    return "\n".join(map(clean, lines))
 
 
 def details(values: Mapping[str, Any]) -> str:
