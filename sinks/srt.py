@@ -132,7 +132,7 @@ def passage_of(turn: Turn) -> Passage:
 def passage_of_gap(gap: Gap) -> Passage:
     """Say that there are no words here, why, and for how long."""
     start_ms = max(0, gap.start_ms)
-    cue = Cue(start_ms, start_ms + 1, gap.end_ms, MeetingFiles.note_of(gap))
+    cue = Cue(start_ms, start_ms + 1, gap.end_ms, " ".join(words_of(MeetingFiles.note_of(gap))))
     return Passage(f"gap-{gap.seq}", gap.seq or 0, start_ms, None, [cue])
 
 

@@ -35,9 +35,12 @@ def free_ports() -> int:
     chance = random.SystemRandom()
     while True:
         port = chance.randrange(min(10_000, lowest // 2), lowest - 1)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            with socket.create_server(("127.0.0.1", port + 1)):
-                return port
+        with (
+            suppress(OSError),
+            socket.create_server(("127.0.0.1", port)),
+            socket.create_server(("127.0.0.1", port + 1)),
+        ):
+            return port
 
 
 class Open:

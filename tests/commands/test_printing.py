@@ -2,30 +2,20 @@
 
 import json
 import os
-import pty
 import subprocess
 import sys
-from contextlib import suppress
 
 import pytest
 
 from hostile_texts import HOSTILE, MARKER, TORN, controls
 from minuted.commands import printing
+from terminals import shown
 
 PREPARE = f"from minuted.commands import printing\nhostile = {HOSTILE!r}\n"
 
 
 def in_a_terminal(script: str) -> str:
-    """Run a script in a terminal; return what it wrote there."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen([sys.executable, "-c", PREPARE + script], stdout=theirs, stderr=theirs):
-        os.close(theirs)
-        said = b""
-        with suppress(OSError):  # a terminal's end is EIO
-            while part := os.read(ours, 4096):
-                said += part
-    os.close(ours)
-    return said.decode()
+    return shown([sys.executable, "-c", PREPARE + script])
 
 
 def test_a_line_stays_one_line_and_drives_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,15 +59,15 @@ def test_a_document_goes_to_a_pipe_as_it_is_and_to_a_terminal_without_what_it_ob
     script = 'printing.give(f"one\\n{hostile}\\n".encode()); printing.flush()'
     piped = subprocess.run([sys.executable, "-c", PREPARE + script], capture_output=True, check=True).stdout
     assert piped == f"one\n{HOSTILE}\n".encode()
-    shown = in_a_terminal(script).replace("\r\n", "\n")
-    assert shown.startswith(f"one\n{MARKER}")
-    assert controls(shown) == []
+    told = in_a_terminal(script)
+    assert told.startswith(f"one\n{MARKER}")
+    assert controls(told) == []
 
 
 def test_bytes_that_are_no_text_drive_no_terminal() -> None:
     """msgpack's, for one."""
-    shown = in_a_terminal("printing.give(bytes(range(256))); printing.flush()")
-    assert controls(shown, allowed="\r\n") == []
+    told = in_a_terminal("printing.give(bytes(range(256))); printing.flush()")
+    assert controls(told, allowed="\r\n") == []
 
 
 def test_a_traceback_of_an_error_that_nobody_expected_drives_nothing() -> None:
@@ -88,6 +78,6 @@ def test_a_traceback_of_an_error_that_nobody_expected_drives_nothing() -> None:
         "thread = threading.Thread(target=fail); thread.start(); thread.join()\n"
         "fail()\n"
     )
-    shown = in_a_terminal(script).replace("\r\n", "\n")
-    assert shown.count("ValueError: " + MARKER) == 2
-    assert controls(shown) == []
+    told = in_a_terminal(script)
+    assert told.count("ValueError: " + MARKER) == 2
+    assert controls(told) == []

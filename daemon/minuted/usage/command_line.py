@@ -3,7 +3,7 @@
 import argparse
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NoReturn
 
 from minuted.runtime.texts import clean
 
@@ -295,8 +295,8 @@ def _add_pace(added: argparse.ArgumentParser) -> None:
 class _Parser(argparse.ArgumentParser):
     """Quotes what somebody typed, or a file's name, without what a terminal would obey."""
 
-    def _print_message(self, message: str, file: Any = None) -> None:
-        super()._print_message("\n".join(map(clean, message.split("\n"))), file)
+    def error(self, message: str) -> NoReturn:
+        super().error(clean(message))
 
 
 class _Help(argparse.HelpFormatter):
