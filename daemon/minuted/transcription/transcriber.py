@@ -229,6 +229,8 @@ class Transcriber:
         self._retention.tick(now_s, now_ms)
 
     def _transcribe(self, now_s: float) -> None:
+        # Before sound is taken in: whatever came before somebody asked is then there.
+        drains = self._drain.is_set()
         for channel in self._each():
             if channel.take_in(now_s):
                 self._drained.clear()
@@ -246,7 +248,7 @@ class Transcriber:
             if has_ended_turn:
                 channel.lanes.force_endpoint()
             channel.serve(now_s)
-        if self._drain.is_set():
+        if drains:
             self._finish(now_s)
         else:
             for channel in self._each():
