@@ -1,6 +1,5 @@
 """Append every final turn, revision and gap to a file, one JSON object a line, each exactly once."""
 
-import json
 import os
 from pathlib import Path
 
@@ -62,8 +61,7 @@ class FileLog(Sink):
 
 def line_of(record: Turn | Gap) -> bytes:
     """Give the record's map, as it stands on the wire, as one line of JSON."""
-    text = json.dumps(record.to_map(), ensure_ascii=False, separators=(",", ":"))
-    return f"{text}\n".encode()
+    return f"{record.to_json()}\n".encode()
 
 
 def missing(line: bytes, tail: bytes) -> bytes:

@@ -5,17 +5,20 @@ A turn is cut into cues once; each cue is placed by the one before it alone.
 Source of 2 lines of 42 characters, 5/6 to 7 s, and 2 frames between cues: Netflix's rules for timed text.
 """
 
+import bisect
 import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from minuted import Gap, Meeting, MeetingFiles, Passage, Turn, Word
+from minuted import Gap, Meeting, MeetingFiles, Passage, Turn
 
 LINE_CHARACTERS_MAX: Final = 42
+LETTERS_MAX: Final = 2 * LINE_CHARACTERS_MAX + 1
+"""In two lines, with the blank between them."""
 CUE_MS_MIN: Final = 833
 CUE_MS_MAX: Final = 7000
 LINGER_MS: Final = 500
@@ -23,6 +26,8 @@ LINGER_MS: Final = 500
 SPACE_MS: Final = 83
 """Between two cues, where there is room for it."""
 LABEL_CHARACTERS_MAX: Final = 20
+PAUSE_MS_MAX: Final = 700
+"""Within a cue; a longer one costs by its length."""
 SENTENCE_END: Final = re.compile(r"[.?!…]\W*$")
 _LOOK_ALIKES: Final = str.maketrans("<>{}\\", "‹›()/", "\ufeff")  # noqa: RUF001
 
@@ -132,7 +137,7 @@ def passage_of(turn: Turn) -> Passage:
 def passage_of_gap(gap: Gap) -> Passage:
     """Say that there are no words here, why, and for how long."""
     start_ms = max(0, gap.start_ms)
-    cue = Cue(start_ms, start_ms + 1, gap.end_ms, MeetingFiles.note_of(gap))
+    cue = Cue(start_ms, start_ms + 1, gap.end_ms, " ".join(words_of(MeetingFiles.note_of(gap))))
     return Passage(f"gap-{gap.seq}", gap.seq or 0, start_ms, None, [cue])
 
 
@@ -156,23 +161,49 @@ def times_of(words: Sequence[str], turn: Turn) -> list[tuple[int, int]]:
     """
     begin_ms = max(0, turn.start_ms)
     end_ms = max(begin_ms, turn.end_ms)
-    letters: list[tuple[int, int]] = []
-    spoken = [word for word in turn.words if words_of(word.text)]
-    for word in spoken or [Word(text=turn.text, start_ms=begin_ms, end_ms=end_ms)]:
-        first_ms = min(max(word.start_ms, begin_ms), end_ms)
-        begin_ms = min(max(word.end_ms, first_ms), end_ms)
-        count = sum(map(len, words_of(word.text)))
-        steps = (first_ms + (begin_ms - first_ms) * n // count for n in range(count + 1))
-        letters += itertools.pairwise(steps)
     total = sum(map(len, words))
+    spoken = [(word.start_ms, word.end_ms, sum(map(len, words_of(word.text)))) for word in turn.words]
+    letters = Letters()
+    for word_start_ms, word_end_ms, count in [each for each in spoken if each[2]] or [
+        (begin_ms, end_ms, total)
+    ]:
+        first_ms = min(max(word_start_ms, begin_ms), end_ms)
+        begin_ms = min(max(word_end_ms, first_ms), end_ms)
+        letters.add(count, first_ms, begin_ms)
     times: list[tuple[int, int]] = []
     begin = 0
     for end in itertools.accumulate(map(len, words)):
-        first, beyond = begin * len(letters) // total, end * len(letters) // total
-        start_ms = max(letters[first][0], times[-1][1] if times else 0)
-        times.append((start_ms, max(start_ms, letters[max(first, beyond - 1)][1])))
+        first, beyond = begin * letters.count // total, end * letters.count // total
+        start_ms = max(letters.start_ms(first), times[-1][1] if times else 0)
+        times.append((start_ms, max(start_ms, letters.end_ms(max(first, beyond - 1)))))
         begin = end
     return times
+
+
+class Letters:
+    """When each letter of timed words is said: those of a word share its time evenly."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._firsts: list[int] = []
+        self._spans: list[tuple[int, int, int]] = []
+
+    def add(self, count: int, start_ms: int, end_ms: int) -> None:
+        """Append the letters of the word that follows."""
+        self._firsts.append(self.count)
+        self._spans.append((count, start_ms, end_ms - start_ms))
+        self.count += count
+
+    def start_ms(self, letter: int) -> int:
+        return self._until_ms(letter, 0)
+
+    def end_ms(self, letter: int) -> int:
+        return self._until_ms(letter, 1)
+
+    def _until_ms(self, letter: int, more: int) -> int:
+        word = bisect.bisect_right(self._firsts, letter) - 1
+        count, start_ms, length_ms = self._spans[word]
+        return start_ms + length_ms * (letter - self._firsts[word] + more) // count
 
 
 def cut(words: Sequence[str], times: Sequence[tuple[int, int]], lead: int) -> list[tuple[int, int]]:
@@ -182,52 +213,90 @@ def cut(words: Sequence[str], times: Sequence[tuple[int, int]], lead: int) -> li
     """
     costs = [0.0] + [math.inf] * len(words)
     begins = [0] * (len(words) + 1)
+    breaks, weights = Breaks(words), Weights(words, times)
     for end in range(lead + 1, len(words) + 1):
         for begin in range(end - 1, -1, -1):
             if 0 < begin <= lead:
                 continue
-            cost = cost_of(words, times, begin, end)
-            is_long = math.isinf(cost) or times[end - 1][1] - times[begin][0] > CUE_MS_MAX
+            is_long = (
+                breaks.length(begin, end) > LETTERS_MAX or times[end - 1][1] - times[begin][0] > CUE_MS_MAX
+            )
             if is_long and begin < end - 1 and end > lead + 1:
                 break
+            cost = weights.cost_of(begin, end, breaks.length(begin, end))
+            # Where the lines are broken is asked last: most cues cost too much without it.
             if costs[begin] + cost < costs[end]:
-                costs[end], begins[end] = costs[begin] + cost, begin
+                cost += breaks.best(begin, end)[0]
+                if costs[begin] + cost < costs[end]:
+                    costs[end], begins[end] = costs[begin] + cost, begin
     cuts = [(begins[-1], len(words))]
-    while cuts[0][0]:
-        cuts.insert(0, (begins[cuts[0][0]], cuts[0][0]))
-    return cuts
+    while cuts[-1][0]:
+        cuts.append((begins[cuts[-1][0]], cuts[-1][0]))
+    return cuts[::-1]
 
 
-def cost_of(words: Sequence[str], times: Sequence[tuple[int, int]], begin: int, end: int) -> float:
-    """Weigh a cue: few of them, ended where people stop, neither torn by a pause nor gone in a blink."""
-    pauses_ms = [after[0] - word[1] for word, after in itertools.pairwise(times[begin : end + 1])]
-    shown_ms = (times[end][0] if end < len(times) else times[-1][1] + LINGER_MS) - times[begin][0]
-    cost = 5 + max(0, CUE_MS_MIN - shown_ms) / 100 + max(0, 20 - len(" ".join(words[begin:end]))) / 4
-    if end < len(times) and not SENTENCE_END.search(words[end - 1]):
-        cost += 3 if pauses_ms[-1] > 300 or words[end - 1].endswith((",", ";", ":")) else 10
-    cost += sum(max(0, pause_ms - 700) for pause_ms in pauses_ms[: end - begin - 1]) / 100
-    cost += 2 * sum(1 for word in words[begin : end - 1] if SENTENCE_END.search(word))
-    return cost + break_of(words[begin:end])[0]
+class Weights:
+    """What a cue costs but for its break; sums are taken once, for a turn may have 100,000 words."""
+
+    def __init__(self, words: Sequence[str], times: Sequence[tuple[int, int]]) -> None:
+        self._times = times
+        self._pauses_ms = [after[0] - word[1] for word, after in itertools.pairwise(times)]
+        self._ends_sentence = [bool(SENTENCE_END.search(word)) for word in words]
+        self._ends_clause = [word.endswith((",", ";", ":")) for word in words]
+        self._long_ms = _sums(max(0, pause_ms - PAUSE_MS_MAX) for pause_ms in self._pauses_ms)
+        self._sentences = _sums(self._ends_sentence)
+
+    def cost_of(self, begin: int, end: int, length: int) -> float:
+        """Weigh a cue: few of them, ended where people stop, neither torn by a pause nor gone in a blink."""
+        last, times = end - 1, self._times
+        shown_ms = (times[end][0] if end < len(times) else times[-1][1] + LINGER_MS) - times[begin][0]
+        cost = 5 + max(0, CUE_MS_MIN - shown_ms) / 100 + max(0, 20 - length) / 4
+        if end < len(times) and not self._ends_sentence[last]:
+            cost += 3 if self._pauses_ms[last] > 300 or self._ends_clause[last] else 10
+        cost += (self._long_ms[last] - self._long_ms[begin]) / 100
+        cost += 2 * (self._sentences[last] - self._sentences[begin])
+        return cost
+
+
+class Breaks:
+    """Where words are broken into two lines."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._letters = _sums(len(word) + 1 for word in words)
+        self._is_stop = [word.endswith((".", "?", "!", "…", ",", ";", ":")) for word in words]
+        self._is_number = [word.isdecimal() for word in words]
+
+    def length(self, begin: int, end: int) -> int:
+        """Return how long some words are in one line."""
+        return self._letters[end] - self._letters[begin] - 1
+
+    def best(self, begin: int, end: int) -> tuple[float, int]:
+        """Return how bad the best break is, infinitely where none fits, and before which word it comes."""
+        if self.length(begin, end) <= LINE_CHARACTERS_MAX:
+            return 0.0, end
+        best = (math.inf, end)
+        # The first from which on the second line fits.
+        first_fit = bisect.bisect_left(
+            self._letters, self._letters[end] - 1 - LINE_CHARACTERS_MAX, begin + 1, end
+        )
+        for at in range(first_fit, end):
+            first, second = self.length(begin, at), self.length(at, end)
+            if first > LINE_CHARACTERS_MAX:
+                break
+            cost = abs(first - second) / 10 + (first > second) / 2
+            cost += not self._is_stop[at - 1]
+            # pysubs2 takes a number alone in the last line for the next cue's.
+            cost += 1000 * (at == end - 1 and self._is_number[at])
+            best = min(best, (cost, at))
+        return best
+
+
+def _sums(numbers: Iterable[int]) -> list[int]:
+    """Return the sums of the first 0, 1, 2 … numbers."""
+    return [*itertools.accumulate(numbers, initial=0)]
 
 
 def layout(words: Sequence[str]) -> str:
     """Set words in one line, or in two where the break is best."""
-    first = break_of(words)[1]
-    return "\n".join(filter(None, (" ".join(words[:first]), " ".join(words[first:]))))
-
-
-def break_of(words: Sequence[str]) -> tuple[float, int]:
-    """Say how bad the best line break is, infinitely where none fits, and after how many words it comes."""
-    *firsts, whole = (length - 1 for length in itertools.accumulate(len(word) + 1 for word in words))
-    if whole <= LINE_CHARACTERS_MAX:
-        return 0.0, len(words)
-    best = (math.inf, len(words))
-    for count, first in enumerate(firsts, 1):
-        second = whole - first - 1
-        if max(first, second) <= LINE_CHARACTERS_MAX:
-            cost = abs(first - second) / 10 + (first > second) / 2
-            cost += not words[count - 1].endswith((".", "?", "!", "…", ",", ";", ":"))
-            # pysubs2 takes a number alone in the last line for the next cue's.
-            cost += 1000 * (count == len(words) - 1 and words[-1].isdecimal())
-            best = min(best, (cost, count))
-    return best
+    _, at = Breaks(words).best(0, len(words))
+    return "\n".join(filter(None, (" ".join(words[:at]), " ".join(words[at:]))))

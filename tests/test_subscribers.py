@@ -30,13 +30,13 @@ def test_the_subscriber_prints_what_is_said(
             opened.say("Before.")
             until(lambda: opened.publisher.journal.last_seq == 1, "a turn")
             until(opened.subscribed, "its subscription")
-            opened.say("Hello.")
+            opened.say("Hel\x1b[2Jlo.\n")
             assert process.stdout
             said = [process.stdout.readline() for _ in range(2 if name == "network.py" else 1)]
         finally:
             process.kill()
             opened.close()
-    assert said[-1] == "2 ? Hello.\n"
+    assert said[-1] == "2 ? Hel [2Jlo. \n"
     assert said[:-1] == (["1 ? Before.\n"] if name == "network.py" else [])
 
 

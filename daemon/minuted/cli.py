@@ -3,14 +3,13 @@
 import argparse
 import contextlib
 import importlib
-import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from . import __version__
+from .commands import printing
 from .usage import parser, wants_texts
 
 # ruff: noqa: PLC0415
@@ -32,9 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.code if isinstance(error.code, int) else WRONG_USAGE
     from .options import ConfigError
 
+    printing.show_errors_clean()
     try:
         status = _COMMANDS[arguments.command](arguments)
-        sys.stdout.flush()
+        printing.flush()
     except ConfigError as error:
         return _report(str(error), BAD_CONFIGURATION)
     except BrokenPipeError:
@@ -56,7 +56,7 @@ def _report(reason: str, status: int) -> int:
     notify.status(f"bad configuration: {reason}" if status == BAD_CONFIGURATION else reason)
     if signals.PARENT not in os.environ or status != BAD_CONFIGURATION:
         # The supervisor says what is wrong with the configuration itself, once.
-        print(f"minuted: {reason}", file=sys.stderr, flush=True)
+        printing.complain(f"minuted: {reason}")
     return status
 
 
@@ -103,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
         outcome = supervisor.supervise(settings, text, lambda: _read(arguments, settings.path))
     if outcome.status:
         more = f" (the log is {log})" if log else ""
-        print(f"minuted: {outcome.reason}{more}", file=sys.stderr, flush=True)
+        printing.complain(f"minuted: {outcome.reason}{more}")
     return outcome.status
 
 
@@ -176,7 +176,7 @@ def _devices(arguments: argparse.Namespace) -> int:
     for device in found:
         mark = "*" if device.is_default else " "
         many = "1 channel" if device.channels == 1 else f"{device.channels} channels"
-        print(f"{mark} {device.name:<{width}}  {device.host_api}, {many}, {device.default_rate_hz} Hz")
+        printing.say(f"{mark} {device.name:<{width}}  {device.host_api}, {many}, {device.default_rate_hz} Hz")
     return DONE
 
 
@@ -189,16 +189,16 @@ def _sinks(arguments: argparse.Namespace) -> int:
     settings, names = _settings(arguments), set(arguments.names)
     rows = [row for row in discovery.survey(settings, load_modules=True) if not names or row.name in names]
     if not rows:
-        print("no sinks found")
+        printing.say("no sinks found")
         return DONE
     width = max(len(row.name) for row in rows)
     for row in rows:
         kind = f" (use = {row.module})" if row.module != row.name else ""
-        print(f"{row.name:<{width}}  {row.state}{kind}  {row.reason or row.doc}".rstrip())
+        printing.say(f"{row.name:<{width}}  {row.state}{kind}  {row.reason or row.doc}".rstrip())
         for option in row.options:
             default = "must be set" if option.default is None else f"default {option.default}"
             doc = f"  {option.doc.splitlines()[0]}" if option.doc else ""
-            print(f"    {option.name}: {option.type}, {default}{doc}")
+            printing.say(f"    {option.name}: {option.type}, {default}{doc}")
     wrong = [
         row.reason if row.reason.startswith("[") else f"[sinks.{row.name}]: {row.reason}"
         for row in rows
@@ -216,12 +216,12 @@ def _status(arguments: argparse.Namespace) -> int:
     if found["stages"] and "summary" not in found:
         found["summary"] = summary.summary(settings.room, found["state"], found["stages"], status.now_ms())
     if arguments.json:
-        print(json.dumps(found, ensure_ascii=False))
+        printing.say_json(found)
     if not found["stages"]:
-        print(status.absence(settings), file=sys.stderr)
+        printing.complain(status.absence(settings))
         return FAILED
     if not arguments.json:
-        print(status.table(found, status.now_ms()))
+        printing.say_all(status.table(found, status.now_ms()).split("\n"))
     return DONE
 
 
@@ -234,16 +234,16 @@ def _reload(arguments: argparse.Namespace) -> int:
         settings = _settings(arguments)
     except ConfigError as error:
         # The one that runs would refuse it as well, and could not be found by it.
-        print(f"refused: {error}; what runs goes on as it was")
+        printing.say(f"refused: {error}; what runs goes on as it was")
         return FAILED
     try:
         result = reloading.ask_for(settings)
     except TimeoutError:
-        print(status.absence(settings), file=sys.stderr)
+        printing.complain(status.absence(settings))
         return FAILED
     except ValueError as error:
         return _report(str(error), FAILED)
-    print(result.text if result.state == "done" else f"refused: {result.text}")
+    printing.say(result.text if result.state == "done" else f"refused: {result.text}")
     return DONE if result.state == "done" else FAILED
 
 
@@ -264,7 +264,7 @@ def _endpoint(arguments: argparse.Namespace) -> int:
     try:
         ask(settings, "transcription", "endpoint")
     except TimeoutError:
-        print(status.absence(settings), file=sys.stderr)
+        printing.complain(status.absence(settings))
         return FAILED
     except ValueError as error:
         return _report(str(error), FAILED)
@@ -274,19 +274,18 @@ def _endpoint(arguments: argparse.Namespace) -> int:
 def _pause(arguments: argparse.Namespace) -> int:
     from .commands import pausing
 
-    print(pausing.begin(_settings(arguments), arguments.duration_s))
+    printing.say(pausing.begin(_settings(arguments), arguments.duration_s))
     return DONE
 
 
 def _resume(arguments: argparse.Namespace) -> int:
     from .commands import pausing
 
-    print(pausing.end(_settings(arguments)))
+    printing.say(pausing.end(_settings(arguments)))
     return DONE
 
 
 def _dead_letters(arguments: argparse.Namespace) -> int:
-    from .commands.watch import clean
     from .delivery import dead_letters
     from .options import ConfigError
 
@@ -297,18 +296,17 @@ def _dead_letters(arguments: argparse.Namespace) -> int:
         letters = dead_letters.listed(settings, name)
         for letter in letters:
             wanted = "  (will be offered again)" if letter["wanted"] else ""
-            print(
-                f"{letter['seq']:>8}  {letter['reason']}{wanted}\n          {clean(letter['text'])}".rstrip()
-            )
+            printing.say(f"{letter['seq']:>8}  {letter['reason']}{wanted}".rstrip())
+            printing.say(f"          {letter['text']}".rstrip())
         if len(letters) == dead_letters.LISTED_MAX:
-            print(f"these are the first {len(letters)}: further ones show when they are gone")
+            printing.say(f"these are the first {len(letters)}: further ones show when they are gone")
         return DONE
     if not arguments.seq and not arguments.all:
         return _report("name the numbers, or --all", WRONG_USAGE)
     act = dead_letters.retry if arguments.action == "retry" else dead_letters.drop
     found = act(settings, name, arguments.seq or None)
     done = "will be offered again" if arguments.action == "retry" else "dropped"
-    print(f"{done}: {', '.join(map(str, found)) or 'none'}")
+    printing.say(f"{done}: {', '.join(map(str, found)) or 'none'}")
     missing = set(arguments.seq) - set(found)
     return FAILED if missing else DONE
 
@@ -319,18 +317,18 @@ def _keys(arguments: argparse.Namespace) -> int:
     settings, name = _settings(arguments), arguments.name
     if arguments.action == "list":
         for client in keys.listed(settings):
-            print(f"{client.name:<24} {client.public}")
+            printing.say(f"{client.name:<24} {client.public}")
         return DONE
     if not name:
         return _report("name the client", WRONG_USAGE)
     if arguments.action == "revoke":
         keys.revoke(settings, name)
-        print(f"revoked: {name}; its connections end within a second")
+        printing.say(f"revoked: {name}; its connections end within a second")
         return DONE
     made = keys.new(settings, name, arguments.output)
-    print(f"{made}: everything the client needs, and nobody else may have; it is kept nowhere else")
+    printing.say(f"{made}: everything the client needs, and nobody else may have; it is kept nowhere else")
     if not settings.door_endpoint:
-        print('set [publish] turns = "tcp://0.0.0.0:5555" to let clients in')
+        printing.say('set [publish] turns = "tcp://0.0.0.0:5555" to let clients in')
     return DONE
 
 
@@ -345,7 +343,7 @@ def _speakers(arguments: argparse.Namespace) -> int:
     from .commands import speakers
 
     names = dict(arguments.names)
-    print(speakers.run(_settings(arguments), names, arguments.meeting, as_json=arguments.json))
+    speakers.run(_settings(arguments), names, arguments.meeting, as_json=arguments.json)
     return DONE
 
 

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import msgpack
 
+from .runtime.texts import json_line
+
 VERSION: Final = 1
 SAMPLE_RATE_HZ: Final = 16_000
 FRAME_MS: Final = 50
@@ -49,6 +51,10 @@ class Message:
     def to_map(self) -> dict[str, Any]:
         """Give the fields as plain values, as they stand on the wire and in the file log."""
         return asdict(self)
+
+    def to_json(self) -> str:
+        """Return the fields as one line of JSON, controls and direction marks escaped."""
+        return json_line(self.to_map(), compact=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

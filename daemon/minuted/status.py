@@ -9,6 +9,7 @@ from .config import Settings
 from .control import status_of
 from .runtime.clock import wall_ms
 from .runtime.durations import brief, duration
+from .runtime.texts import clean
 
 ASKED_AT_ONCE_MAX: Final = 16
 BUSY_SHOWN_S: Final = 5.0
@@ -126,13 +127,14 @@ def table(status: Mapping[str, Any], now_ms: int) -> str:
             (f"  {name}", str(channel.get("state", "?")), "", "", "", details(channel))
             for name, channel in values.get("channels", {}).items()
         ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
+    shown = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in shown) for column in range(5)]
+    for row in shown:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join(["", *cells, row[5]]).rstrip())
     if in_force := status["stages"].get("transcription", {}).get("in_force"):
         lines.append(f"  in force: {in_force}")
-    return "\n".join(lines)
+    return "\n".join(map(clean, lines))
 
 
 def details(values: Mapping[str, Any]) -> str:

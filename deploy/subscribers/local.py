@@ -16,7 +16,9 @@ def main(address: str = "ipc:///run/minuted/turns.sock") -> None:
     while True:
         _topic, data = subscriber.recv_multipart()
         turn = msgpack.unpackb(data)
-        print(turn["seq"], turn["speaker"] or "?", turn["text"], flush=True)
+        line = f"{turn['seq']} {turn['speaker'] or '?'} {turn['text']}"
+        # What was said may hold what a terminal obeys.
+        print("".join(letter if letter.isprintable() else " " for letter in line), flush=True)
 
 
 if __name__ == "__main__":

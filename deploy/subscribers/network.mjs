@@ -17,5 +17,6 @@ subscriber.subscribe("turn.final")
 
 for await (const [, data] of subscriber) {
   const turn = decode(data)
-  console.log(turn.seq, turn.speaker ?? "?", turn.text)
+  // What was said may hold what a terminal obeys.
+  console.log(`${turn.seq} ${turn.speaker ?? "?"} ${turn.text}`.replace(/\p{C}/gu, " "))
 }

@@ -23,7 +23,9 @@ def connect(kind: int, address: str, key: dict[str, str]) -> "zmq.Socket[bytes]"
 
 def show(record: dict[str, Any]) -> None:
     if record["type"] != "gap":
-        print(record["seq"], record["speaker"] or "?", record["text"], flush=True)
+        line = f"{record['seq']} {record['speaker'] or '?'} {record['text']}"
+        # What was said may hold what a terminal obeys.
+        print("".join(letter if letter.isprintable() else " " for letter in line), flush=True)
 
 
 def main(key_file: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hostile_texts import HOSTILE, MARKER, controls
 from minuted.metrics import families
 from minuted.metrics.families import text
 from scraped import Samples, samples
@@ -51,6 +52,13 @@ def test_money_has_its_figures_and_its_limit() -> None:
     assert found["minuted_sessions_cut_today"] == 1
     assert (found["minuted_cost_daily_limit"], found["minuted_cost_limit_reached"]) == (6, 0)
     assert found["minuted_last_seq"] == 41
+
+
+def test_a_label_drives_no_terminal() -> None:
+    """The format has escapes for quotes and line breaks alone."""
+    told = text({"state": "running", "stages": {"capture": {**SUPERVISED, "state": HOSTILE}}})
+    assert f'state="{MARKER}' in told
+    assert controls(told) == []
 
 
 def test_no_limit_is_none_and_not_0() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hostile_texts import HOSTILE, MARKER, controls
 from minuted.runtime import journald
 from minuted.runtime.journald import Journal, datagram, is_stderr, message
 
@@ -62,6 +63,15 @@ def test_a_value_cannot_pass_for_another_field() -> None:
     assert found["MINUTED_REASON"] == "one\nPRIORITY=0\n"
     assert found["PRIORITY"] == "3"
     assert "\n" not in found["MESSAGE"]
+
+
+def test_a_message_drives_no_terminal_and_its_field_keeps_the_text() -> None:
+    """`journalctl -o cat` prints a message as it is, and `journalctl` hides one with controls."""
+    event = {"event": "lost", "reason": HOSTILE, "exception": f"Traceback\nValueError: {HOSTILE}"}
+    found = fields(datagram(event))
+    assert controls(found["MESSAGE"]) == []
+    assert found["MESSAGE"].count(MARKER) == 2
+    assert found["MINUTED_REASON"] == HOSTILE
 
 
 @pytest.mark.parametrize("name", ["Größe", "a b", "=", "x" * 200, "_PID"])

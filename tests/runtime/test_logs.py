@@ -1,13 +1,15 @@
 import json
 import os
-import pty
+import re
 import subprocess
 import sys
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import pytest
+
+from hostile_texts import HOSTILE, MARKER, controls
+from terminals import shown
 
 PREPARE = """
 import logging, threading, structlog
@@ -35,15 +37,7 @@ def events(script: str, **environment: str) -> list[dict[str, Any]]:
 
 
 def run_in_a_terminal(script: str) -> str:
-    ours, theirs = pty.openpty()
-    with subprocess.Popen([sys.executable, "-c", PREPARE + script], stderr=theirs):
-        os.close(theirs)
-        said = b""
-        with suppress(OSError):  # a terminal's end is EIO
-            while part := os.read(ours, 4096):
-                said += part
-    os.close(ours)
-    return said.decode()
+    return shown([sys.executable, "-c", PREPARE + script])
 
 
 def test_an_event_is_one_line_of_json() -> None:
@@ -67,6 +61,31 @@ def test_a_line_stays_one_line_whatever_is_in_it() -> None:
 
     assert [event["reason"] for event in said] == ["one\ntwo\u2028three"]
     assert "/x" in str(said[0]["path"])
+
+
+def test_a_text_from_outside_drives_no_terminal() -> None:
+    """A service's reason, a sink's error, a name of an event, what a library says."""
+    script = f"""
+class Odd:
+    def __repr__(self): return hostile
+hostile = {HOSTILE!r}
+log.warning('service_warning', reason=hostile, values=[hostile], odd=Odd())
+log.warning(hostile)
+logging.getLogger('some.library').warning(hostile)
+try: raise ValueError(hostile)
+except ValueError: log.exception('crashed')
+"""
+    seen = re.sub(r"\x1b\[[0-9;]*m", "", run_in_a_terminal(script))
+    assert controls(seen) == []
+    lines = seen.splitlines()
+    assert sum(MARKER in line for line in lines) == 4
+    assert [line for line in lines if line.startswith(("forged", " forged"))] == []
+    assert "ValueError: " + MARKER in seen
+
+    said = run(script)
+    assert controls(said) == []
+    assert [json.loads(line)["level"] for line in said.splitlines()] == ["warning"] * 3 + ["error"]
+    assert json.loads(said.splitlines()[0])["reason"] == HOSTILE
 
 
 def test_a_traceback_is_part_of_its_event() -> None:

@@ -45,7 +45,11 @@ time.sleep(60)
 def running(script: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
     """A process with its first line read; killed in the end if it still runs."""
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     ) as process:
         try:
             yield process
@@ -169,10 +173,14 @@ def test_a_hang_up_is_a_terminal_s_end_only_where_there_is_one(
 
 def test_a_child_does_not_mind_a_hang_up_that_is_meant_for_its_supervisor() -> None:
     """`systemctl kill -s HUP` reaches every process of a service."""
-    script = CHILD.replace("time.sleep(60)", "time.sleep(0.2)\nprint('goes on', flush=True)\ntime.sleep(60)")
+    # A signal that is not blocked is delivered before the process goes on reading.
+    script = CHILD.replace("time.sleep(60)", "input()\nprint('goes on', flush=True)\ntime.sleep(60)")
     with running(script, **{PARENT: str(os.getpid())}) as process:
         assert said(process) == "alive"
         process.send_signal(signal.SIGHUP)
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
 
         assert said(process) == "goes on"
 

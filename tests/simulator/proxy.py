@@ -162,12 +162,17 @@ class Proxy:
                 self._pass(group, "down", far_reader, writer)
         except* (OSError, asyncio.CancelledError):
             pass  # an end with a reset, or our own doing
-        for end in self._pairs.pop(task):
-            end.close()
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(FLUSH_S_MAX):
-                    await end.wait_closed()
-            end.transport.abort()
+        try:
+            for end in self._pairs[task]:
+                end.close()
+            for end in self._pairs[task]:
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(FLUSH_S_MAX):
+                        await end.wait_closed()
+        finally:
+            # Also where the proxy is closed meanwhile, which waits for this task and cancels it.
+            for end in self._pairs.pop(task):
+                end.transport.abort()
 
     def _pass(
         self, group: asyncio.TaskGroup, way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

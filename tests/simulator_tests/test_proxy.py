@@ -1,6 +1,9 @@
+import asyncio
+import gc
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -206,3 +209,24 @@ def test_nobody_behind_it_is_an_end_but_not_in_a_black_hole():
             client.settimeout(WAIT_S_MAX)
             proxy.heal()
             assert client.recv(1) == b""
+
+
+def test_a_proxy_closed_while_a_connection_ends_leaves_no_socket_open(monkeypatch):
+    """One left to the garbage collector fails a test that has nothing to do with it."""
+    ends = threading.Event()
+
+    async def never_closed(_: asyncio.StreamWriter) -> None:
+        ends.set()
+        await asyncio.Event().wait()
+
+    echo = Echo()
+    monkeypatch.setattr(asyncio.StreamWriter, "wait_closed", never_closed)
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always", ResourceWarning)
+        with Proxy(echo.port) as proxy:
+            with call(proxy) as client:
+                echoed_in_s(client, b"hello")
+            assert ends.wait(WAIT_S_MAX)
+        gc.collect()
+    echo.close()
+    assert [str(each.message) for each in left if issubclass(each.category, ResourceWarning)] == []

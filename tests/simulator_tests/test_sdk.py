@@ -25,9 +25,12 @@ WAIT_S_MAX = 10.0
 class Listener:
     """An SDK client that keeps what it is told."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, connect_s_max: float = WAIT_S_MAX) -> None:
         options = RealTimeTranscriberOptions(
-            api_key="a-key", api_host=service.url, connect_timeout=0.5, connection_retry_delay=0.05
+            api_key="a-key",
+            api_host=service.url,
+            connect_timeout=connect_s_max,
+            connection_retry_delay=0.05,
         )
         self.client = RealTimeTranscriber(options)
         self.events: list[tuple[RealTimeEvents, object]] = []
@@ -163,7 +166,7 @@ def test_a_refused_key_is_an_error_after_the_upgrade():
 
 def test_a_handshake_without_an_answer_is_tried_three_times():
     with Service([Fault(name="unanswered", times=3)]) as service:
-        listener = Listener(service)
+        listener = Listener(service, connect_s_max=0.5)
         listener.connect()
         assert len(listener.of(RealTimeEvents.Error)) == 1
         assert len(service.connections) == 3

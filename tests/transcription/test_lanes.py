@@ -1,5 +1,6 @@
 """Breaks that outlast a moment: what is caught up with behind, in order, and at a session's end."""
 
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -73,6 +74,36 @@ def test_after_an_outage_captions_are_live_and_the_rest_comes_behind(
         for turn in room.finals
         for word in turn.words
     )
+
+
+def test_sound_that_comes_while_a_pause_is_heeded_is_not_cut_within_a_word(make_room: Callable) -> None:
+    """The session reads the journal itself: what it was sent may be more than the loop has taken in."""
+    before, after = compose(1), compose(1, first_number=80)
+    word = after.words[2]
+    within = (word.start_ms + word.end_ms) // 2 // 50
+    with Service() as service:
+        room = make_room(service)
+        room.play(before)
+        room.wait_for(lambda: room.finals)
+        (channel,) = room.transcriber._channels
+        serve, has_served = channel.serve, threading.Event()
+
+        def starved(now_s: float) -> None:
+            if not channel.intake.is_paused:
+                serve(now_s)
+                return
+            channel.serve = serve
+            room.play(after, slice(within))
+            channel.lanes.live._may_send = lambda *_: True
+            serve(now_s)
+            has_served.set()
+
+        channel.serve = starved
+        room.pause()
+        room.wait_for(has_served.is_set)
+        room.play(after, slice(within, None))
+        room.end()
+    assert room.words == texts(before) + texts(after)
 
 
 def test_a_stop_does_not_wait_for_a_share_that_captions_no_longer_need(make_room: Callable) -> None:

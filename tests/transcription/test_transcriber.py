@@ -6,7 +6,7 @@ import pytest
 
 from minuted.bus import ReplayClient
 from minuted.config import ConfigError
-from minuted.messages import Session
+from minuted.messages import AudioEnd, Session
 from simulator import Fault, Service
 from simulator.coded import compose
 
@@ -81,6 +81,34 @@ def test_after_a_break_every_word_is_heard_once(make_room: Callable, fault: Faul
     assert "retrying" in room.session_events
 
 
+def test_what_came_before_somebody_asked_for_the_end_is_heard_in_the_same_session(
+    make_room: Callable,
+) -> None:
+    """On a busy machine sound, its end and the question may all come in the middle of one round."""
+    first, last = compose(1), compose(1, first_number=100, seed=1)
+    with Service() as service:
+        room = make_room(service)
+        room.play(first)
+        room.wait_for(lambda: room.finals)
+        (channel,) = room.transcriber._channels
+        take_in = channel.take_in
+
+        def starved(now_s: float) -> bool:
+            came = take_in(now_s)
+            channel.take_in = take_in
+            channel._last_sound_s = float("-inf")
+            room.play(last)
+            room._send(AudioEnd(next_number=room._next_number, reason="drained"))
+            room.transcriber.drain()
+            return came
+
+        channel.take_in = starved
+        room.wait_for(lambda: "drained" in room.session_events and len(room.finals) == 2)
+        assert len(service.sessions) == 1
+    assert room.words == [word.text for recording in (first, last) for word in recording.words]
+    assert room.session_events == ["started", "ended", "drained"]
+
+
 def test_a_service_that_goes_silent_is_left_for_a_new_session(make_room: Callable) -> None:
     """It takes the sound, answers pings and says nothing: only its missing heartbeat tells."""
     recording = compose(4, first_number=50)
@@ -126,9 +154,10 @@ def test_a_pause_ends_the_session_and_is_told_of_when_it_is_over(make_room: Call
         room.play(first)
         room.pause()
         room.wait_for(lambda: room.transcriber.status()["state"] == "paused")
-        assert service.close_codes() == [1000]
+        # What is told and what the service sees come by other ways than the state.
+        room.wait_for(lambda: service.close_codes() == [1000])
         room.wait_for(lambda: "paused" in room.session_events)
-        assert room.words == [word.text for word in first.words]
+        room.wait_for(lambda: room.words == [word.text for word in first.words])
         assert room.gaps == []
         away = 1200
         room.skip(away)

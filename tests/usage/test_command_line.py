@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from hostile_texts import HOSTILE, MARKER, controls
 from minuted.usage import parser
 
 
@@ -31,3 +32,12 @@ def test_options_are_not_guessed():
     """A script's --conf would change its meaning with the next option."""
     with pytest.raises(SystemExit):
         parser("1").parse_args(["status", "--js"])
+
+
+def test_a_file_s_name_in_a_complaint_drives_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A shell's * puts what somebody called a file into the command line."""
+    with pytest.raises(SystemExit):
+        parser("1").parse_args(["status", HOSTILE])
+    complaint = capsys.readouterr().err
+    assert MARKER in complaint
+    assert controls(complaint) == []

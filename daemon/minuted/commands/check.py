@@ -7,7 +7,6 @@ import platform
 import socket
 import sqlite3
 import stat
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from minuted.runtime import guard
 from minuted.runtime.durations import brief
 from minuted.session_notes import Note, notes
 
-from . import machine
+from . import machine, printing
 
 ENGINE_LIBRARY: Final = "moonshine_voice"
 SAID: Final = {
@@ -57,7 +56,7 @@ def run(settings: Callable[[], Settings], *, online: bool = False) -> int:
     found = []
     for finding in findings(settings, online=online):
         found.append(finding)
-        print(line(finding, sys.stdout.encoding), flush=True)
+        printing.say(line(finding, printing.encoding()), flush=True)
     return 0 if all(finding.ok for finding in found) else 78
 
 

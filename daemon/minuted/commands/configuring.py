@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final
 
+from minuted.commands import printing
 from minuted.commands.wishing import NotDoneError, told, wish
 from minuted.config import ConfigError, Settings
 from minuted.live_settings import LOCAL, read_terms
@@ -18,7 +19,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         shown = lines(wish(settings, "configure", **request)["configured"])
     else:
         shown = lines(told(settings)["settings"])
-    print("\n".join(shown))
+    printing.say_all(shown)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from minuted.runtime import files, guard
 from minuted.runtime.durations import duration
 from minuted.usage.records import FORMATS
 
-from . import formats
+from . import formats, printing
 from .meetings import Minutes, meetings_of
 from .records import Records, opened
 
@@ -53,8 +52,8 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         raise OSError(f"these are {len(found)} meetings ({names}): name one with --meeting")
     text = b"\n".join(formats.render(meeting, form) for meeting in found)
     if output == Path("-"):
-        sys.stdout.buffer.write(text)
-        sys.stdout.buffer.flush()
+        printing.give(text)
+        printing.flush()
     else:
         write_whole(output, text)
     return 0
@@ -66,12 +65,12 @@ def show(settings: Settings, from_ms: int | None, to_ms: int | None) -> int:
         every = meetings_of(record for page in records.backwards(brief=True) for record in page)
     rows = [meeting for meeting in every if meeting.cut(from_ms, to_ms).records]
     if not rows:
-        print("no meetings")
+        printing.say("no meetings")
         return 0
     width = max(len(meeting.id) for meeting in rows)
     for meeting in rows:
         length, turns = duration(meeting.length_ms / 1000), meeting.turns
-        print(
+        printing.say(
             f"{meeting.id:<{width}}  {meeting.started:%Y-%m-%d %H:%M}  {length:>12}  "
             f"{turns:>5} {'turn ' if turns == 1 else 'turns'}  {meeting.title or ''}".rstrip()
         )

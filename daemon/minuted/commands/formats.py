@@ -1,11 +1,11 @@
 """A meeting as a text: by the very sinks that write such files live, and as JSON."""
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
 from minuted import MeetingFiles, config
 from minuted.delivery import discovery
+from minuted.runtime.texts import json_line
 
 from .meetings import Minutes
 
@@ -39,6 +39,6 @@ def _json(meeting: Minutes) -> bytes:
         "title": meeting.title,
         "meeting_started_at_ms": meeting.started_at_ms,
     }
-    head = json.dumps(about, ensure_ascii=False).removesuffix("}")
-    lines = ",\n".join(json.dumps(record.to_map(), ensure_ascii=False) for record in meeting.records)
+    head = json_line(about).removesuffix("}")
+    lines = ",\n".join(json_line(record.to_map()) for record in meeting.records)
     return f'{head}, "records": [\n{lines}\n]}}\n'.encode()

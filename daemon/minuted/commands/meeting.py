@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from minuted.commands import printing
 from minuted.commands.wishing import NotDoneError, told, wish
 from minuted.config import Settings
 
@@ -12,18 +13,18 @@ from minuted.config import Settings
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Do what is asked for, and print what there is now. Raises NotDoneError."""
     if arguments.action == "status":
-        print(named(told(settings)["meeting"]))
+        printing.say(named(told(settings)["meeting"]))
         return 0
     if arguments.action == "end" and arguments.title is not None:
         raise NotDoneError("a title is given when a meeting is started; nothing was changed")
     answer = wish(settings, "meeting", action=arguments.action, title=arguments.title)
     before = f"ended: {named(answer['before'])}"
     if arguments.action == "end":
-        print(before if answer["before"] else "there was no meeting")
+        printing.say(before if answer["before"] else "there was no meeting")
         return 0
     if answer["before"]:
-        print(before)
-    print(f"started: {named(answer['meeting'])}")
+        printing.say(before)
+    printing.say(f"started: {named(answer['meeting'])}")
     return 0
 
 

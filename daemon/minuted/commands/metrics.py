@@ -1,12 +1,13 @@
 """`minuted metrics`: how everything is, for Prometheus; once, or over HTTP."""
 
 import argparse
-import sys
 
 from minuted import status
 from minuted.config import Settings
 from minuted.metrics import families, server
 from minuted.runtime import logs
+
+from . import printing
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -16,6 +17,6 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         return server.serve(settings, *arguments.listen)
     found = status.collect(settings)
     if not found["stages"]:
-        print(status.absence(settings), file=sys.stderr)
-    sys.stdout.write(families.text(found, server.configured(settings)))
+        printing.complain(status.absence(settings))
+    printing.give(families.text(found, server.configured(settings)).encode())
     return 0

@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from minuted.config import Settings
+from minuted.runtime.texts import clean
 from minuted.status import gather
 
-from .watch import clean, clock
+from . import styles
+from .watch import clock
 
 LOOK_EVERY_S: Final = 0.5
 TELL_EVERY_S: Final = 30.0
@@ -59,13 +60,13 @@ class Display:
 
     def __init__(self, screen: IO[str], count: int) -> None:
         self._count = count
-        self._console = Console(file=screen, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._console = styles.console(screen, soft_wrap=True)
         self._bar: Progress | None = None
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
-                TextColumn("{task.fields[at]}"),
+                TextColumn("{task.fields[at]}", markup=False),
             )
             # stderr is the log's by now.
             self._bar = Progress(
@@ -103,7 +104,7 @@ class Display:
             self._bar.remove_task(self._task)
             self._bar.refresh()
             self._task = None
-        self._print(f"[{number}/{self._count}] {clean(name)}: {clean(what)}")
+        self._print(f"[{number}/{self._count}] {name}: {what}")
 
     def note(self, text: str) -> None:
         self._print(text)
@@ -113,7 +114,7 @@ class Display:
             self._bar.stop()
 
     def _print(self, text: str) -> None:
-        self._console.print(text)
+        self._console.print(styles.styled(text))
 
 
 class Looking:

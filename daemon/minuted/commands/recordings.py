@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
@@ -21,7 +20,7 @@ from minuted.runtime.clock import wall_ms
 from minuted.supervision import supervisor
 from minuted.usage.records import WRITTEN
 
-from . import check, terminal
+from . import check, printing, terminal
 from .export import write_whole
 from .formats import render
 from .jobs import Job, Note, Notes, in_the_way, jobs_of, lacking, state_of
@@ -66,7 +65,7 @@ def run(arguments: argparse.Namespace, read: Read) -> int:
         wrong = "--write, --output-dir and --overwrite are for recordings: name them with --input"
         if arguments.watch:
             wrong = "captions are for one recording at a time: leave --watch out"
-        print(f"minuted: {wrong}", file=sys.stderr)
+        printing.complain(f"minuted: {wrong}")
         return 2
     settings, _ = read(None)
     try:

@@ -1,8 +1,6 @@
 """Records again, by their numbers, and those to come. `minuted replay`."""
 
 import argparse
-import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -13,6 +11,7 @@ from minuted.delivery.subscription import Subscription
 from minuted.messages import Record, pack
 from minuted.runtime import signals
 
+from . import printing
 from .records import Records, opened
 
 Form = Callable[[Record], bytes]
@@ -24,7 +23,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Print records; 1 where some of those that were asked for are not there."""
     from_seq, to_seq, follow = arguments.from_seq, arguments.to_seq, arguments.follow
     if from_seq and to_seq and from_seq > to_seq:
-        print(f"minuted: --from-seq {from_seq} is after --to-seq {to_seq}", file=sys.stderr)
+        printing.complain(f"minuted: --from-seq {from_seq} is after --to-seq {to_seq}")
         return 2
     form = packed if arguments.msgpack else line_of
     stop = signals.stop_event()
@@ -39,15 +38,15 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         if records.unreadable:
             trouble = trouble or f"{records.unreadable} records are damaged, or of another version: left out"
     if trouble:
-        print(f"minuted: {trouble}", file=sys.stderr, flush=True)
+        printing.complain(f"minuted: {trouble}")
     if follow and (to_seq is None or to_seq > done_seq):
-        sys.stdout.buffer.flush()
+        printing.flush()
         for record in _to_come(settings, max(done_seq, (from_seq or 1) - 1), epoch, stop):
             _give(record, form)
-            sys.stdout.buffer.flush()
+            printing.flush()
             if record.seq == to_seq:
                 break
-    sys.stdout.buffer.flush()
+    printing.flush()
     return 1 if trouble else 0
 
 
@@ -68,7 +67,7 @@ def shortage(records: Records, from_seq: int | None, to_seq: int | None, *, foll
 
 def line_of(record: Record) -> bytes:
     """Give a record as the file log has it."""
-    return json.dumps(record.to_map(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return f"{record.to_json()}\n".encode()
 
 
 def packed(record: Record) -> bytes:
@@ -77,7 +76,7 @@ def packed(record: Record) -> bytes:
 
 
 def _give(record: Record, form: Form) -> None:
-    sys.stdout.buffer.write(form(record))
+    printing.give(form(record))
 
 
 def _to_come(settings: Settings, after_seq: int, epoch: str, stop: threading.Event) -> Iterator[Record]:
@@ -92,7 +91,7 @@ def _to_come(settings: Settings, after_seq: int, epoch: str, stop: threading.Eve
             what = f"the journal ends at {position.seq}"
         else:
             return
-        print(f"minuted: {what}", file=sys.stderr, flush=True)
+        printing.complain(f"minuted: {what}")
 
     with Subscription(
         settings.turns_endpoint, settings.replay_endpoint, after_seq, epoch=epoch, on_position=tell

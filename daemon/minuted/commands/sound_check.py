@@ -2,7 +2,6 @@
 
 import math
 import os
-import sys
 import threading
 import time
 from array import array
@@ -10,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -19,6 +17,8 @@ from minuted.capture.framing import SILENCE_DBFS, level_dbfs
 from minuted.config import ConfigError, Settings
 from minuted.control import status_of
 from minuted.messages import FRAME_MS, AudioFrame
+
+from . import printing, styles
 
 RECORD_S: Final = 2.0
 OPEN_S_MAX: Final = 12.0
@@ -76,7 +76,7 @@ def meter(level: Level) -> Text:
         bar[peak - 1] = "|"
     style = "red" if level.clipped_samples >= CLIPPED_SAMPLES_MIN else "green"
     figures = f"  peak {level.peak_dbfs:.1f} dBFS, RMS {level.rms_dbfs:.1f} dBFS"
-    return Text.assemble("[", ("".join(bar), style), "]", figures)
+    return styles.styled("[", ("".join(bar), style), "]", figures)
 
 
 def run(settings: Settings, name: str) -> int:
@@ -93,8 +93,8 @@ def _test(settings: Settings, wanted: str, channel: int, source: str = "") -> in
     except ConfigError as error:
         return _fail(f"{source}: {error}" if source else str(error), settings)
     recorder = _Recorder(wanted, channel)
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.print(f"{f'{source}, ' if source else ''}{device.name}: recording {RECORD_S:.0f} s")
+    console = styles.console()
+    printing.say(f"{f'{source}, ' if source else ''}{device.name}: recording {RECORD_S:.0f} s", flush=True)
     recorder.start()
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while recorder.is_at_work:
@@ -103,19 +103,19 @@ def _test(settings: Settings, wanted: str, channel: int, source: str = "") -> in
     if recorder.error is None and recorder.frames:
         level = level_of(recorder.frames)
         console.print(meter(level))
-        console.print(verdict(level))
+        printing.say(verdict(level))
         status = 0
     else:
         status = _fail(recorder.failure, settings)
     if recorder.is_alive():
         # A sound system that hangs would hold up our own end as well.
-        sys.stdout.flush()
+        printing.flush()
         os._exit(status)
     return status
 
 
 def _fail(reason: str, settings: Settings) -> int:
-    print(f"minuted: {reason}{_holder(settings)}", file=sys.stderr)
+    printing.complain(f"minuted: {reason}{_holder(settings)}")
     return 1
 
 

@@ -1,15 +1,16 @@
 """`minuted speakers`: who speaks in a meeting, and names for their labels."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from minuted import status
+from minuted.commands import printing
 from minuted.config import Settings
 from minuted.control import ask
 from minuted.messages import MalformedMessageError
 from minuted.runtime.durations import duration
+from minuted.runtime.texts import clean
 
 DONE_S_MAX: Final = 60.0
 """How long the turns so far may take to be revised: thousands are done in seconds."""
@@ -20,25 +21,26 @@ class NotDoneError(OSError):
     """It could not be done; the text says what holds now."""
 
 
-def run(settings: Settings, names: Mapping[str, str], meeting: str, *, as_json: bool) -> str:
-    """Give names where there are any; give the list of the meeting's speakers. Raises NotDoneError."""
+def run(settings: Settings, names: Mapping[str, str], meeting: str, *, as_json: bool) -> None:
+    """Give names where there are any; print the meeting's speakers. Raises NotDoneError."""
     told = _named(settings, names, meeting) if names else _ask(settings, "speakers", meeting=meeting)
     if as_json:
         kept = {key: told[key] for key in ("meeting", "started_at_ms", "speakers")}
-        return json.dumps(kept, ensure_ascii=False)
-    return table(told)
+        printing.say_json(kept)
+    else:
+        printing.say_all(table(told).split("\n"))
 
 
 def table(told: Mapping[str, Any]) -> str:
     """Show the speakers of a meeting as aligned lines."""
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(told["started_at_ms"] / 1000))
-    head = f"meeting {told['meeting']}, begun {began}"
+    head = clean(f"meeting {told['meeting']}, begun {began}")
     if not told["speakers"]:
         return f"{head}: nobody has been told apart (session.speaker_labels says whether they are to be)"
     rows = [("LABEL", "NAME", "TURNS", "SPOKEN")]
     for each in told["speakers"]:
         spoken = duration(round(each["seconds"]))
-        rows.append((each["label"], each["name"], str(each["turns"]), spoken))
+        rows.append((clean(each["label"]), clean(each["name"]), str(each["turns"]), spoken))
     return "\n".join([head, *aligned(rows)])
 
 

@@ -1,8 +1,8 @@
 """`minuted token` prints a temporary token; `minuted token-server` gives them to rooms."""
 
 import argparse
-import sys
 
+from minuted.commands import printing
 from minuted.config import ConfigError, Settings, require_credentials
 from minuted.control import status_of
 from minuted.tokens import clients, minting
@@ -21,7 +21,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     else:
         require_credentials(settings)
         token = minting.obtain(settings, expires_s, session_s)
-    print(token.text)
+    printing.say(token.text)
     return 0
 
 
@@ -32,21 +32,18 @@ def serve(settings: Settings, arguments: argparse.Namespace) -> int:
         return _serve(settings)
     if action == "list":
         for client in clients.listed(file):
-            print(client.name)
+            printing.say(client.name)
         return 0
     if action is None or name is None:
-        print("minuted: say new, list or revoke, and name the client", file=sys.stderr)
+        printing.complain("minuted: say new, list or revoke, and name the client")
         return 2
     if action == "revoke":
         clients.revoke(file, name)
-        print(f"revoked: {name}; it gets no more tokens")
+        printing.say(f"revoked: {name}; it gets no more tokens")
         return 0
     secret = clients.new(file, name)
-    print(
-        f"the secret of {name}, which is kept nowhere here; the room reads it from {_PLACES}:",
-        file=sys.stderr,
-    )
-    print(secret, flush=True)
+    printing.complain(f"the secret of {name}, which is kept nowhere here; the room reads it from {_PLACES}:")
+    printing.say(secret, flush=True)
     return 0
 
 

@@ -16,6 +16,10 @@ from minuted.bus import TurnsIn
 from minuted.config import Settings
 from minuted.messages import Gap, Message, Session, Turn
 from minuted.runtime import signals
+from minuted.runtime.texts import clean
+
+from . import printing, styles
+from .styles import styled
 
 LIVE_ROWS_MAX: Final = 6
 """Of a longer partial the last rows are shown."""
@@ -25,8 +29,6 @@ SILENCE_S_MAX: Final = 3.5
 """Without a heartbeat for so long, minuted is not there."""
 LOOK_EVERY_S: Final = 0.25
 MESSAGES_AT_ONCE_MAX: Final = 200
-JOINERS: Final = "\u200c\u200d"
-"""Invisible letters that Persian, Hindi and others are written with."""
 _OVER: Final = ("retrying", "refused", "limit", "ended", "drained")
 
 
@@ -34,10 +36,8 @@ def run(settings: Settings, *, until_end: bool) -> int:
     """Show captions until SIGTERM or Ctrl-C; with `until_end` until the recording is drained."""
     stop = signals.stop_event()
     captions = Captions(f"waiting for minuted ({settings.runtime_dir})", time.monotonic())
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = styles.console()
     screen = Screen(console) if sys.stdout.isatty() and not console.is_dumb_terminal else None
-    if screen is None:
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a text file
     with TurnsIn(settings.turns_endpoint) as turns:
         try:
             while not stop.is_set() and not (until_end and captions.are_over):
@@ -46,7 +46,7 @@ def run(settings: Settings, *, until_end: bool) -> int:
                     if screen:
                         screen.add(lines)
                     elif text := plain(message):
-                        print(text, flush=True)
+                        printing.say(text, flush=True)
                 if screen:
                     screen.paint(captions.live(time.monotonic()))
         finally:
@@ -101,10 +101,10 @@ class Captions:
             self._is_there = False
             self._partials.clear()
         if not self._is_there:
-            return [Text(self._waiting, "dim")]
+            return [styled(self._waiting, style="dim")]
         lines = [partial_line(turn) for turn in self._partials.values()]
         if not lines or self._note != "listening":
-            lines.append(Text(self._note, "dim"))
+            lines.append(styled(self._note, style="dim"))
         return lines
 
     def _opening(self, turn: Turn) -> list[Text]:
@@ -112,8 +112,8 @@ class Captions:
             return []
         self._meeting_id = turn.meeting_id
         began = datetime.fromtimestamp(turn.meeting_started_at_ms / 1000).astimezone()
-        title = f": {clean(turn.meeting_title)}" if turn.meeting_title else ""
-        return [Text(f"{clean(turn.room)}, {began:%A %d %B %Y, %H:%M}{title}", "dim")]
+        title = f": {turn.meeting_title}" if turn.meeting_title else ""
+        return [styled(f"{turn.room}, {began:%A %d %B %Y, %H:%M}{title}", style="dim")]
 
     def _hear_turn(self, turn: Turn) -> list[Text]:
         if not turn.final:
@@ -138,7 +138,7 @@ class Captions:
                 self._partials.pop(session.session_id, None)
             else:
                 self._partials.clear()
-        reason = clean(session.reason)
+        reason = clean(session.reason).strip()
         self.are_over = session.event == "drained"
         match session.event:
             case "retrying" | "refused":
@@ -154,22 +154,22 @@ class Captions:
             case "limit":
                 self._note = reason
             case "warning":
-                return [Text(f"! {reason}", "yellow dim")]
+                return [styled(f"! {reason}", style="yellow dim")]
             case "configured" | "meeting-started" | "meeting-ended":
                 what = session.event.replace("-", " ")
-                return [Text(f"{what}: {reason}" if reason else what, "dim")]
+                return [styled(f"{what}: {reason}" if reason else what, style="dim")]
             case _:
                 self._note = "listening"
         if session.event == "started" and session.model != self._model:
             self._model = session.model
-            return [Text(f"listening with {clean(session.model)}", "dim")]
+            return [styled(f"listening with {session.model}", style="dim")]
         return []
 
 
 def final_line(turn: Turn, *, revised: bool = False) -> Text:
     """Show a turn that will not change: a tick, its time, who and what."""
     mark = ("~ ", "cyan") if revised else ("✓ ", "green")
-    line = Text.assemble(mark, (f"{clock(turn.start_ms)}  ", "cyan"), *_said(turn, ""))
+    line = styled(mark, (f"{clock(turn.start_ms)}  ", "cyan"), *_said(turn, ""))
     notes = [note for note, holds in (("backfilled", turn.backfilled), ("revised", revised)) if holds]
     if notes:
         line.append(f" ({', '.join(notes)})", "dim")
@@ -178,14 +178,14 @@ def final_line(turn: Turn, *, revised: bool = False) -> Text:
 
 def partial_line(turn: Turn) -> Text:
     """Show a turn that may still change."""
-    return Text.assemble(("  ", "dim"), (f"{clock(turn.start_ms)}  ", "dim"), *_said(turn, "dim"))
+    return styled(("  ", "dim"), (f"{clock(turn.start_ms)}  ", "dim"), *_said(turn, "dim"))
 
 
 def gap_line(gap: Gap) -> Text:
     """Show a stretch without words, and why."""
-    where = f" of {clean(gap.channel)}" if gap.channel else ""
+    where = f" of {gap.channel}" if gap.channel else ""
     until = clock(gap.end_ms)
-    return Text(f"- {clock(gap.start_ms)}  no words{where} until {until}: {clean(gap.reason)}", "yellow")
+    return styled(f"- {clock(gap.start_ms)}  no words{where} until {until}: {gap.reason}", style="yellow")
 
 
 def plain(message: Message) -> str:
@@ -204,15 +204,10 @@ def clock(at_ms: int) -> str:
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute:02}:{second:02}"
 
 
-def clean(text: str) -> str:
-    """Take out what a terminal would obey."""
-    return "".join(letter if letter.isprintable() or letter in JOINERS else " " for letter in text).strip()
-
-
 def _said(turn: Turn, style: str) -> list[tuple[str, str]]:
-    who = " ".join(clean(name) for name in (turn.channel, turn.speaker) if name)
+    who = " ".join(clean(name).strip() for name in (turn.channel, turn.speaker) if name)
     label = [(f"{who}: ", f"{style} bold".strip())] if who else []
-    return [*label, (clean(turn.text), style)]
+    return [*label, (clean(turn.text).strip(), style)]
 
 
 def wrap(line: Text, width: int, console: Console) -> list[Text]:
@@ -222,11 +217,11 @@ def wrap(line: Text, width: int, console: Console) -> list[Text]:
     words_at = line.plain.find("  ", 2) + 2 if line.plain[:2] in ("✓ ", "~ ", "- ", "  ") else 0
     if words_at > room // 2:
         return list(line.wrap(console, room))
-    head, body = line.divide([words_at]) if words_at else (Text(), line)
-    rows = list(body.wrap(console, room - words_at)) or [Text()]
+    head, body = line.divide([words_at]) if words_at else (styled(), line)
+    rows = list(body.wrap(console, room - words_at)) or [styled()]
     for row in rows:
         row.rstrip()
-    return [head + rows[0], *(Text(" " * words_at) + row for row in rows[1:])]
+    return [head + rows[0], *(styled(" " * words_at) + row for row in rows[1:])]
 
 
 def paint(rows: int, above: Sequence[str], live: Sequence[str]) -> str:
@@ -260,7 +255,7 @@ class Screen:
         rows_max = max(1, min(LIVE_ROWS_MAX, height - 1))
         if len(below) > rows_max:
             below = below[-rows_max:]
-            below[0] = Text("…", "dim") + below[0][1:]
+            below[0] = styled("…", style="dim") + below[0][1:]
         above = self._wrapped(self._new, width)
         self._history.extend(self._new)
         before = ""

@@ -10,6 +10,8 @@ from typing import Any, Final
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from minuted.runtime.texts import clean
+
 Row = tuple[str, str, str]
 """A key of the status, its metric's name and help; what ends in _total is a counter, the rest are gauges."""
 
@@ -155,4 +157,5 @@ class _Families:
         if name not in self._made:
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             self._made[name] = kind(name, told, labels=list(labels))
-        self._made[name].add_metric(list(labels.values()), value)
+        # The format has no escapes for controls.
+        self._made[name].add_metric([clean(str(label)) for label in labels.values()], value)

@@ -11,6 +11,8 @@ import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
+from .texts import clean
+
 SOCKET: Final = "/run/systemd/journal/socket"
 IDENTIFIER: Final = "minuted"
 KEY_CHARACTERS_MAX: Final = 64
@@ -80,7 +82,9 @@ def message(event: Mapping[str, Any]) -> str:
     details = " ".join(f"{name}={_text(value)}" for name, value in event.items() if name not in told)
     first = " ".join(filter(None, [str(event.get("event", "")), details]))
     line = f"{event['stage']}: {first}" if event.get("stage") else first
-    return "\n".join(filter(None, [" ".join(line.split("\n")), _text(event.get("exception", ""))]))
+    # `journalctl` hides a message with controls, and prints it as it is with `-o cat`.
+    below = _text(event.get("exception", "")).split("\n")
+    return "\n".join(filter(None, map(clean, [line, *below])))
 
 
 def _text(value: object) -> str:

@@ -6,13 +6,15 @@ Never a transcript or a key.
 import logging
 import os
 import sys
+import traceback
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from . import journald
+from .texts import clean, json_line
 
 
 def set_up(stage: str, room: str = "", *, least: str = "info") -> None:
@@ -38,12 +40,11 @@ def set_up(stage: str, room: str = "", *, least: str = "info") -> None:
         mark,
     ]
     journal = journald.Journal() if journald.is_stderr(os.environ) else None
-    as_json: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    as_json: list[Processor] = [structlog.processors.format_exc_info, _line_of]
     if journal:
         as_json.insert(1, _through(journal))
     render: list[Processor] = (
-        # The default traceback shows local variables, keys and words among them.
-        [structlog.dev.ConsoleRenderer(pad_event_to=24, exception_formatter=structlog.dev.plain_traceback)]
+        [_cleaned, structlog.dev.ConsoleRenderer(pad_event_to=24, exception_formatter=_traceback)]
         if pretty
         else as_json
     )
@@ -63,6 +64,30 @@ def set_up(stage: str, room: str = "", *, least: str = "info") -> None:
     for chatty in ("assemblyai", "httpx", "httpcore", "websockets"):
         # Their lines hold addresses, headers or words; what matters of them we log ourselves.
         logging.getLogger(chatty).setLevel(logging.CRITICAL + 1)
+
+
+def _line_of(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return json_line(event, ascii_only=True)
+
+
+def _cleaned(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Take out of an event what a terminal would obey; `_traceback` does so for an exception."""
+    return {name: value if name == "exc_info" else _seen(value) for name, value in event.items()}
+
+
+def _seen(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return clean(value if isinstance(value, str) else repr(value))
+
+
+def _traceback(out: TextIO, error: ExcInfo) -> None:
+    """Write a traceback, set in below its event.
+
+    structlog's own shows local variables, keys and words among them.
+    """
+    lines = "".join(traceback.format_exception(*error)).rstrip("\n").split("\n")
+    out.writelines(f"\n  {clean(line)}" for line in lines)
 
 
 def _through(journal: journald.Journal) -> Processor:

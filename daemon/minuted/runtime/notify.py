@@ -10,8 +10,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
+from .texts import clean, shortened
+
 SEND_S_MAX: Final = 2.0
 """A receiver whose queue stays full for so long misses the message."""
+VALUE_BYTES_MAX: Final = 2000
+"""systemd passes over a datagram of more than 4096 bytes, and with it the READY in it."""
 
 
 def ready(status: str = "") -> None:
@@ -54,7 +58,8 @@ def send(**values: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    message = "\n".join(f"{key}={value.replace(chr(10), ' ')}" for key, value in values.items())
+    # `systemctl status` prints a status as it is.
+    message = "\n".join(f"{key}={shortened(clean(value), VALUE_BYTES_MAX)}" for key, value in values.items())
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
         out.settimeout(SEND_S_MAX)
         # A path may hold what is no text.

@@ -218,7 +218,10 @@ class Lanes:
         is_heard = unheard is None or self._minutes.is_heard(unheard)
         if is_heard:  # captions need no session more
             self.behind_at_s = min(self.behind_at_s, self._backoffs[False].hurry_s(time.monotonic()))
-        if live and live.turns and (is_heard or live.sent_before >= self._intake.sound_before):
+        # A session reads the journal itself: one that is beyond what was taken in may be within a word.
+        goes_on = live is not None and live.sent_before > self._intake.next_number
+        has_had_all = live is not None and live.sent_before >= self._intake.sound_before
+        if live and live.turns and not goes_on and (is_heard or has_had_all):
             live.terminate()
         return is_heard and not self._lanes and not self._marks.behind
 

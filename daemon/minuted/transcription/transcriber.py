@@ -251,6 +251,8 @@ class Transcriber:
         self._retention.tick(now_s, self._sound_clock.steady_ms(), self._sound_clock.set_ago_s())
 
     def _transcribe(self, now_s: float) -> None:
+        # Before sound is taken in: whatever came before somebody asked is then there.
+        drains = self._drain.is_set()
         for channel in self._each():
             if channel.take_in(now_s):
                 self._drained.clear()
@@ -269,7 +271,7 @@ class Transcriber:
                 channel.lanes.force_endpoint()
             channel.serve(now_s)
         self._lose_failed(now_s)
-        if self._drain.is_set():
+        if drains:
             self._finish(now_s)
         else:
             for channel in self._each():

@@ -3,7 +3,9 @@
 import argparse
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
+
+from minuted.runtime.texts import clean
 
 from .metrics import add_metrics
 from .records import FORMATS, WRITTEN, add_records, add_speakers, number
@@ -18,7 +20,7 @@ _PLACES: Final = "the configuration; unless given ./minuted.toml, else /etc/minu
 
 def parser(version: str) -> argparse.ArgumentParser:
     """Describe every command and option."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="minuted",
         description="Takes the minutes of a room: live transcription of a microphone or a recording.",
         epilog=f"minuted COMMAND --help tells more. {_STATUSES}.",
@@ -288,6 +290,13 @@ def _add_pace(added: argparse.ArgumentParser) -> None:
         choices=("real-time", "fast"),
         help="play a recording in real time, or as fast as the local engine takes it",
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Quotes what somebody typed, or a file's name, without what a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(clean(message))
 
 
 class _Help(argparse.HelpFormatter):

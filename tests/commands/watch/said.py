@@ -47,6 +47,7 @@ class Watching:
     def __init__(self, folder, columns, rows, *options):
         (folder / "minuted.toml").write_text(f'runtime_dir = "{folder}"\n')
         self.screen = Screen(columns, rows)
+        self.written = ""
         self.turns = TurnsOut(Settings(runtime_dir=folder).turns_endpoint)
         self.terminal, inner = pty.openpty()
         self.resize(columns, rows)
@@ -73,7 +74,9 @@ class Watching:
                 data = os.read(self.terminal, 65536)
             except OSError:  # the other end is closed
                 return False
-            self.screen.feed(data.decode(errors="replace"))
+            text = data.decode(errors="replace")
+            self.written += text
+            self.screen.feed(text)
         return True
 
     def wait_for(self, condition):

@@ -4,8 +4,10 @@ import pytest
 from rich.console import Console
 
 from commands.watch.said import TALK, session, turn
-from minuted.commands.watch import Captions, clean, clock, final_line, paint, plain, wrap
+from hostile_texts import HOSTILE, MARKER, controls
+from minuted.commands.watch import Captions, clock, final_line, paint, plain, wrap
 from minuted.messages import Gap, Heartbeat
+from minuted.runtime.texts import clean
 from screen import Screen
 
 HEARTBEAT = Heartbeat(epoch="e", last_seq=0)
@@ -155,8 +157,12 @@ class TestLines:
         assert clock(at_ms) == text
 
     def test_a_terminal_obeys_no_transcript(self):
-        assert clean("a\x1b[2Jb\nc\x07") == "a [2Jb c"
-        assert clean("\u202eevil\u200b") == "evil"
+        gap = Gap(room="attic", meeting_id="m1", start_ms=0, end_ms=1, reason=HOSTILE, channel=HOSTILE)
+        said = turn(HOSTILE, final=True, speaker=HOSTILE, meeting_title=HOSTILE, room=HOSTILE)
+        for message in (said, gap, session("warning", reason=HOSTILE), session("started", model=HOSTILE)):
+            lines = [*Captions("", 0.0).hear(message, 0.0), *filter(None, [plain(message)])]
+            assert MARKER in str(lines[0])
+            assert controls("".join(map(str, lines)), allowed="") == []
 
     def test_a_pipe_gets_finals_and_gaps_alone(self):
         gap = Gap(seq=2, room="attic", meeting_id="m1", start_ms=1000, end_ms=5000, reason="device-lost")

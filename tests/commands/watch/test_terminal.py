@@ -1,6 +1,7 @@
 """Captions in a real terminal, whose screen is read back."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from commands.watch.said import TALK, WAIT_S, session, turn
+from hostile_texts import HOSTILE, MARKER, controls
 from minuted.bus import TurnsOut
 from minuted.commands.watch import final_line, wrap
 from minuted.config import Settings
@@ -59,6 +61,20 @@ def test_a_window_made_narrower_shows_the_same_words(watch):
     captions.end()
     rows = [row.plain.rstrip() for row in wrap(final_line(turn(f"{TALK}.", final=True)), 40, Console())]
     assert captions.screen.lines()[-len(rows) - 1 :] == [*rows, "✓ 00:00  Done."]
+
+
+def test_no_text_from_outside_drives_it(watch):
+    """What a service says, and what somebody calls a speaker, a meeting or a room."""
+    captions = watch(200, 24)
+    said = {"room": HOSTILE, "speaker": HOSTILE, "channel": HOSTILE, "meeting_title": HOSTILE}
+    captions.publish(session("warning", reason=HOSTILE), session("started", model=HOSTILE))
+    captions.publish(turn(HOSTILE, final=True, **said), turn(HOSTILE, order=1, **said))
+    captions.publish(session("retrying", reason=f"{HOSTILE} the end"))
+    captions.wait_for_line("the end")
+    assert captions.end() == 0
+    own = re.sub(r"\x1b\[(?:[0-9;]*m|K|J|\d+A)", "", captions.written)
+    assert controls(own, allowed="\r\n") == []
+    assert own.count(MARKER) > 5
 
 
 def test_it_waits_for_minuted_and_finds_it_again(watch, runtime_dir):
