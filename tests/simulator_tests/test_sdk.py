@@ -1,8 +1,10 @@
 """The vendor's own client against the simulator: what it sees is what it would see of the service."""
 
+import json
 import threading
 from collections.abc import Iterator
 
+import assemblyai.streaming.v3.client as sdk_client
 import pytest
 from assemblyai.streaming.v3 import (
     RealTimeEvents,
@@ -65,6 +67,12 @@ class Listener:
     @property
     def finals(self) -> list:
         return [turn for turn in self.of(RealTimeEvents.Turn) if turn.end_of_turn]
+
+
+@pytest.fixture(autouse=True)
+def bare_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK as it is published: in the daemon it reads frames through a gate."""
+    monkeypatch.setattr(sdk_client, "json", json)
 
 
 @pytest.fixture
