@@ -114,6 +114,11 @@ def room(**changes):
             "recording, live, 3 sinks; srt is down: no directory; webhook 1 dead letter",
         ),
         (
+            room(transcription={"damaged": 1, "resets": 2}, srt={"missed": 3}),
+            {},
+            "recording, live, 3 sinks; 1 record is damaged; 2 values begun anew; srt 3 missed",
+        ),
+        (
             {"capture": WELL["capture"], "transcription": WELL["transcription"]},
             {},
             "recording, live, no sinks",

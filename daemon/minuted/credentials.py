@@ -35,7 +35,7 @@ _taken: dict[str, str] = {}
 
 
 def find(credential: str, name: str, env_files: Iterable[Path], config: Path | None = None) -> str:
-    """Give a secret, or "" where there is none. Raises ConfigError.
+    """Return a secret, or "" where there is none. Raises ConfigError.
 
     `config` is the configuration that was chosen: a .env file beside it was chosen with it.
     """

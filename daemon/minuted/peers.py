@@ -335,7 +335,7 @@ def _statm() -> int:
 
 
 def give_back() -> None:
-    """Give free memory back to the system: after a flood the C library keeps most of it."""
+    """Return free memory to the system: after a flood the C library keeps most of it."""
     with suppress(AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -29,6 +29,10 @@ _DETAILS: Final = (
     ("lag", "{} behind"),
     ("busy", "{}"),
     ("dead_letters", "{} dead letters"),
+    ("missed", "{} missed"),
+    ("damaged", "{} damaged records"),
+    ("resets", "{} state values begun anew"),
+    ("heard_again", "{} stretches heard again"),
     ("dropped", "{} dropped"),
     ("retries", "{} retries"),
     ("cut_off", "{} connections cut off"),
@@ -156,7 +160,7 @@ def details(values: Mapping[str, Any]) -> str:
 
 
 def busy(values: Mapping[str, Any]) -> str:
-    """Say that a sink has been at work on one call for long; "" where it has not."""
+    """Return that a sink has been at work on one call for long; "" where it has not."""
     busy_s = values.get("busy_s") or 0.0
     return f"in one call for {duration(busy_s)}" if busy_s >= BUSY_SHOWN_S else ""
 

@@ -44,7 +44,8 @@ def summary(
         return f"{room}: starting {', '.join(left)}".rstrip()
     since_ms, stages = since_ms or {}, with_true_lags(stages)
     said = [_sound(stages, since_ms), *_words(stages, now_ms, since_ms), _count(_sinks(stages))]
-    troubles = [trouble for name in _sinks(stages) if (trouble := _sink(name, stages[name]))]
+    troubles = _damage(stages.get("transcription", {}))
+    troubles += [trouble for name in _sinks(stages) if (trouble := _sink(name, stages[name]))]
     return f"{room}: " + "; ".join([", ".join(filter(None, said)), *troubles, *([note] if note else [])])
 
 
@@ -148,6 +149,13 @@ def _words(stages: Stages, now_ms: int, since_ms: Mapping[str, int]) -> list[str
     return [state] if state in ("connecting", "live") else []
 
 
+def _damage(transcription: Mapping[str, Any]) -> list[str]:
+    """Return what of the turn journal could not be read."""
+    records, values = transcription.get("damaged") or 0, transcription.get("resets") or 0
+    said = [f"{records} {'record is' if records == 1 else 'records are'} damaged"] if records else []
+    return [*said, f"{values} {'value' if values == 1 else 'values'} begun anew"] if values else said
+
+
 def _sink(stage: str, values: Mapping[str, Any]) -> str:
     name, state = stage.removeprefix("delivery/"), values.get("state")
     if _is_down(values):
@@ -158,6 +166,8 @@ def _sink(stage: str, values: Mapping[str, Any]) -> str:
         said.append(waits)
     if letters := values.get("dead_letters"):
         said.append(f"{letters} dead {'letter' if letters == 1 else 'letters'}")
+    if missed := values.get("missed"):
+        said.append(f"{missed} missed")
     if error := values.get("last_error"):
         said.append(f"({error})")
     return f"{name} {' '.join(said)}" if said else ""

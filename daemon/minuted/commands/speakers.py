@@ -22,7 +22,7 @@ class NotDoneError(OSError):
 
 
 def run(settings: Settings, names: Mapping[str, str], meeting: str, *, as_json: bool) -> None:
-    """Give names where there are any; print the meeting's speakers. Raises NotDoneError."""
+    """Name speakers where names are given; print the meeting's speakers. Raises NotDoneError."""
     told = _named(settings, names, meeting) if names else _ask(settings, "speakers", meeting=meeting)
     if as_json:
         kept = {key: told[key] for key in ("meeting", "started_at_ms", "speakers")}

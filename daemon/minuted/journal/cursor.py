@@ -166,7 +166,7 @@ class Cursor:
             self._database.execute("INSERT OR REPLACE INTO prepared VALUES (?, ?, ?)", values)
 
     def prepared(self, epoch: str, seq: int) -> str | None:
-        """Give what was stored for the tries of a record, None before the first or where it is damaged."""
+        """Return what was stored for the tries of a record, None before the first or where it is damaged."""
         with self._lock, database.noticing_damage(self._path):
             row = self._database.execute(
                 "SELECT value FROM prepared WHERE epoch = ? AND seq = ?", (epoch, seq)
@@ -315,7 +315,7 @@ def read_place(path: Path) -> tuple[str, int] | None:
 
 
 def _place_of(row: tuple[Any, ...] | None) -> tuple[str, int, str]:
-    """Give epoch, number and checkpoint of a row. Raises ValueError for one that is damaged."""
+    """Return epoch, number and checkpoint of a row. Raises ValueError for one that is damaged."""
     epoch, seq, stored = fitted(tuple[str, int, str], row or (), "place")
     checkpoint = opened(stored, f"{epoch} {seq}")
     fitted(dict[str, Any], json.loads(checkpoint), "checkpoint")
@@ -325,7 +325,7 @@ def _place_of(row: tuple[Any, ...] | None) -> tuple[str, int, str]:
 
 
 def _letter_of(row: tuple[Any, ...]) -> DeadLetter:
-    """Give a dead letter; of one that is damaged what can be read, with an empty record."""
+    """Return a dead letter; of one that is damaged what can be read, with an empty record."""
     id_, epoch, seq, record, reason, at_ms, wanted = row
     try:
         values = fitted(dict[str, Any], json.loads(record), "record")

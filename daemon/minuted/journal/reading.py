@@ -37,7 +37,7 @@ class TurnReader:
         self.last_seq: int = last or 0
 
     def page(self, from_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Give up to `limit` records from `from_seq` on, as maps, in order; see `TurnJournal.page`."""
+        """Return up to `limit` records from `from_seq` on, as maps, in order; see `TurnJournal.page`."""
         first = max(from_seq, self.first_seq)
         last = min(first + max(1, limit) - 1, self.last_seq)
         return self._tried(lambda: page(self._database, first, last))

@@ -183,7 +183,7 @@ class TurnJournal:
             self._put_all(state)
 
     def page(self, from_seq: int, limit: int = PAGE_MAX) -> list[dict[str, Any]]:
-        """Give up to `limit` records from `from_seq` on, as maps, in order.
+        """Return up to `limit` records from `from_seq` on, as maps, in order.
 
         No number is left out: one whose record cannot be read has a map of the type "damaged".
         """
@@ -212,7 +212,7 @@ class TurnJournal:
         return found
 
     def state(self, key: str, shape: Any = Any) -> Any:
-        """Give what was last stored under `key`, or None; in plain values of that shape.
+        """Return what was last stored under `key`, or None; in plain values of that shape.
 
         What cannot be read counts as never stored, and is told of: by its key alone.
         """
@@ -298,7 +298,7 @@ class TurnJournal:
         return self._path.with_suffix(".last")
 
     def _noted(self) -> tuple[str, int]:
-        """Give the journal and the last number that were noted; "" and 0 where nobody can tell."""
+        """Return the journal and the last number that were noted; "" and 0 where nobody can tell."""
         try:
             epoch, _, seq = opened(self._note_path.read_text(encoding="ascii")).partition(" ")
             return epoch, int(seq)

@@ -42,6 +42,7 @@ _CHANNEL: Final[tuple[Row, ...]] = (
     ("dropped_s", "minuted_lost_sound_seconds_total", "Sound that will never be heard."),
     ("finals", "minuted_final_turns_total", "Final turns committed."),
     ("gaps", "minuted_gaps_total", "Gaps recorded."),
+    ("heard_again", "minuted_heard_again_total", "Stretches heard again for want of words."),
     ("is_idle", "minuted_idle", "1 while the session is closed because nobody speaks."),
     ("saved_today_s", "minuted_idle_today_seconds", "For how long it was closed so today."),
     ("wakes", "minuted_wakes_total", "How often speech opened it again."),
@@ -49,6 +50,8 @@ _CHANNEL: Final[tuple[Row, ...]] = (
 )
 _TRANSCRIPTION: Final[tuple[Row, ...]] = (
     ("last_seq", "minuted_last_seq", "Number of the last record in the turn journal."),
+    ("damaged", "minuted_damaged_records", "Records of the turn journal that cannot be read."),
+    ("resets", "minuted_state_resets", "Stored values that could not be read and were begun anew."),
     ("session_s_today", "minuted_session_today_seconds", "Billed time today: sessions' sockets open."),
     ("session_s_month", "minuted_session_month_seconds", "Billed time this month."),
     ("cost_today", "minuted_cost_today", "What it costs today, in the money of cost.per_hour."),
@@ -67,6 +70,11 @@ _SINK: Final[tuple[Row, ...]] = (
     ("busy_s", "minuted_sink_busy_seconds", "For how long it has been at work on one call."),
     ("delivered", "minuted_sink_delivered_records_total", "Records delivered."),
     ("retries", "minuted_sink_retries_total", "Deliveries that had to be tried again."),
+    (
+        "missed",
+        "minuted_sink_missed_records_total",
+        "Records that were pruned or damaged before it had them.",
+    ),
     ("dead_letters", "minuted_sink_dead_letters", "Records refused for good, which wait for a person."),
 )
 _ENGINE: Final[tuple[Row, ...]] = (

@@ -122,7 +122,7 @@ class Trial:
 
 
 def try_sinks(settings: Settings, offered: Path, stages: Collection[str], credentials: str = "") -> None:
-    """Have a process of its own load the sinks. Raises ConfigError for one that would not work.
+    """Load the sinks in a process of its own. Raises ConfigError for one that would not work.
 
     `credentials` is the folder with those that a sink may have.
     """

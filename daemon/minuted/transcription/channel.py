@@ -194,7 +194,7 @@ class Channel:
         return came
 
     def watch(self, now_s: float) -> None:
-        """Have dead sessions say so, and leave those that make no progress."""
+        """Close dead sessions, and leave those that make no progress."""
         self.lanes.watch(now_s)
 
     def serve(self, now_s: float) -> None:

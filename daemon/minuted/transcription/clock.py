@@ -53,7 +53,7 @@ class Stretches:
         self._next_number = frame.number + 1
 
     def go_on_at(self, number: int) -> None:
-        """Have the next frame be this one, of the same sound: those before it are damaged."""
+        """Expect this frame next, of the same sound: those before it are damaged."""
         self._next_number = number
 
     def to_state(self) -> list[dict[str, Any]]:

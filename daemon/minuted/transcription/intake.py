@@ -87,7 +87,7 @@ class Intake:
         }
 
     def missing(self) -> list[Hole]:
-        """Give what was taken in before, and was found missing when it was read again; each once."""
+        """Return what was taken in before, and was found missing when it was read again; each once."""
         found, self._found = self._found, []
         return found
 
@@ -205,7 +205,7 @@ class JournalIntake(Intake):
         return _JournalFrames(self._reader.cursor(number), self, number)
 
     def _lacks(self, before: int) -> Hole | None:
-        """Give what is missing before an end: capture had sound up to it."""
+        """Return what is missing before an end: capture had sound up to it."""
         first = self.next_number
         if not 0 <= first < before:
             return None

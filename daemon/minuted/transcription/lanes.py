@@ -153,7 +153,7 @@ class Lanes:
         self._is_finishing = False  # `finish` says so each time
 
     def watch(self, now_s: float) -> None:
-        """Have dead sessions say so, and leave those that make no progress while somebody speaks."""
+        """Close dead sessions, and leave those that make no progress while somebody speaks."""
         for lane in self.all:
             lane.watch(now_s)
             if lane.is_stalled(now_s):
