@@ -205,9 +205,8 @@ class Minutes:
             self.doubts.open(part.id, doubt.evidence, now_s)
             lane.progress.hand_on(doubt, end)
             self.counts["heard_again"] += 1
-            log.warning(
-                "words_missing", evidence=str(doubt.evidence), duration_s=(end - start) * FRAME_MS / 1000
-            )
+            duration_s = (end - start) * FRAME_MS / 1000
+            log.warning("words_missing", evidence=_name(doubt.evidence), duration_s=duration_s)
 
     def _offer(self, lane: Lane, taken: Taken) -> None:
         """Commit a final; where there are several channels, a live one in its place among theirs."""
@@ -291,7 +290,7 @@ class Minutes:
         verdict = self.doubts.ended(lane.range_id, evidence, time.monotonic())
         unheard = self.marks.get(lane.range_id)
         if doubt and unheard and verdict is Verdict.AGAIN:
-            log.warning("words_missing", evidence=str(evidence))
+            log.warning("words_missing", evidence=_name(evidence))
             self.counts["heard_again"] += 1
             self.marks.move(
                 unheard.id, min(lane.sent_before, max(unheard.start, doubt.start - MARGIN_FRAMES))
@@ -490,3 +489,7 @@ class Minutes:
         if (number := self.marks.safe_before) is not None:
             self._intake.release(number)
             reached("sound-released")
+
+
+def _name(evidence: Evidence) -> str:
+    return (evidence.name or "").lower()
