@@ -6,12 +6,12 @@ vendor's streaming reference, version 3.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Final
 
+from minuted.runtime.texts import clean
 from minuted.transcription.pauses import END_LATE_MS_MAX
 
 INTEGER_MAX: Final = 2**53 - 1
@@ -38,18 +38,12 @@ EXPIRES_S_MAX: Final = 4_102_444_800
 MILLISECONDS_FROM: Final = 2e10
 """A moment beyond this is in milliseconds, as the SDK takes it."""
 
-_ESCAPES: Final = re.compile(
-    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, cursor movements
-    "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)"  # titles, links
-)
 _SPACES: Final = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 _CLEAN: Final[dict[int, str]] = {
     **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), ""),
     **{ord(character): " " for character in _SPACES},
     **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
 }
-_DIRECTIONS: Final = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "")
-"""They make a line of a log read as another; some languages need them where they are spoken."""
 
 Said = Mapping[str, Any]
 
@@ -98,13 +92,16 @@ def checked(message: Any, sent_ms: int, key: str = "") -> dict[str, Any] | None:
 
 
 def cleaned(text: str) -> str:
-    """Return a text without control characters, escape sequences and halves of characters."""
-    return text if text.isprintable() else _ESCAPES.sub("", text).translate(_CLEAN)
+    """Return what was said without control characters and halves of characters.
+
+    Marks of direction stay: some languages need them where they are spoken.
+    """
+    return text if text.isprintable() else text.translate(_CLEAN)
 
 
 def shown(text: str, key: str = "", characters_max: int = REMARK_CHARACTERS_MAX) -> str:
     """Return a text that may be logged and shown: clean, in one direction, short and without the key."""
-    text = cleaned(text).translate(_DIRECTIONS)
+    text = clean(cleaned(text))  # what is taken out may divide the key
     return (text.replace(key, "<key>") if key else text)[:characters_max]
 
 
