@@ -111,7 +111,23 @@ def test_sound_that_is_loud_like_speech_waits_until_words_come_again() -> None:
     assert doubts.ended(7, Evidence.LOUD, NOW_S) is Verdict.AGAIN
     assert doubts.waits(7, NOW_S)
     doubts.progressed()
-    assert doubts.ended(7, Evidence.LOUD, NOW_S) is Verdict.GIVEN_UP
+    assert doubts.ended(7, Evidence.LOUD, NOW_S) is Verdict.PASSED
+
+
+def test_loud_sound_at_the_end_that_no_service_tells_of_is_given_up() -> None:
+    """Nothing shows that the service works: it may have been speech."""
+    doubts = Doubts()
+    verdicts = [doubts.ended(7, Evidence.LOUD, NOW_S) for _ in range(HEARD_MAX)]
+    assert verdicts == [Verdict.AGAIN, Verdict.AGAIN, Verdict.GIVEN_UP]
+
+
+def test_within_the_hour_what_is_like_speech_is_given_up_and_not_passed() -> None:
+    """It costs no session, but a gap tells."""
+    doubts = Doubts()
+    doubts.open(7, Evidence.SPEECH, NOW_S)
+    doubts.ended(7, NOTHING, NOW_S)
+    assert doubts.ended(8, Evidence.ANNOUNCED, NOW_S) is Verdict.GIVEN_UP
+    assert doubts.ended(9, Evidence.LOUD, NOW_S) is Verdict.PASSED
 
 
 def test_a_range_that_told_words_and_leaves_others_in_doubt_is_heard_once_more() -> None:

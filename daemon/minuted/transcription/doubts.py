@@ -2,7 +2,8 @@
 
 Such sound is heard again by another session. Where that brings words, the service was at fault; where
 it brings none though the service works, the sound was noise, and for an hour the like of it costs no
-further session: a room of music or machines must not open one after the other.
+further session: a room of music or machines must not open one after the other. What is like speech is then
+told as a gap.
 """
 
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class Doubts:
         if not self.is_credible(evidence, now_s):
             if known and not known.has_words:
                 self._refute(known.evidence, now_s)
-            return Verdict.PASSED
+            return Verdict.GIVEN_UP if evidence & LIKE_SPEECH else Verdict.PASSED
         heard = 1 if known is None or known.has_words else known.heard + 1
         works = known is not None and known.progress != self._progress
         may_be_speech = (evidence | (known.evidence if known else evidence)) & ~Evidence.BRIEF
@@ -119,7 +120,9 @@ class Doubts:
             return Verdict.AGAIN
         assert known is not None
         self._refute(known.evidence, now_s)
-        return Verdict.GIVEN_UP if may_be_speech else Verdict.PASSED
+        # Loudness alone is noise, once a service that works has heard it twice.
+        given_up = LIKE_SPEECH if works else ~Evidence.BRIEF
+        return Verdict.GIVEN_UP if (evidence | known.evidence) & given_up else Verdict.PASSED
 
     def _refute(self, evidence: Evidence, now_s: float) -> None:
         self._trust_until_s = now_s + TRUST_S

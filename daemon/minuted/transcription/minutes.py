@@ -37,6 +37,8 @@ KEEP_S: Final = 30.0
 """How often marks that only silence has moved are stored; a kill costs that much silence heard again."""
 AWAY_S: Final = 30.0
 """Without a sound for so long, and without a word from capture, the microphone is away."""
+GAP_FRAMES_MIN: Final = 10
+"""What was like speech for less than 500 ms is not worth a gap: a cough, a chair."""
 NO_WORDS: Final = "no-words"
 """The reason of a gap where somebody seems to have spoken and the service told no words, twice."""
 UNREADABLE_MAX: Final = 3
@@ -187,9 +189,6 @@ class Minutes:
 
     def _hear_again(self, lane: Lane, doubt: Doubt, span: tuple[int, int], event: TurnEvent) -> None:
         """Leave doubtful sound before a turn to another session."""
-        now_s = time.monotonic()
-        if not self.doubts.is_credible(doubt.evidence, now_s):
-            return
         self.settle()  # what was said before it is committed first
         unheard = self.marks.get(lane.range_id)
         if unheard is None:
@@ -201,7 +200,10 @@ class Minutes:
         start = max(unheard.start, doubt.start - MARGIN_FRAMES)
         if doubt.evidence is Evidence.MISSING and not has_loud(lane.levels, start, end):
             return  # the service counts differently: nothing was said there
-        if part := self.marks.carve(unheard.id, start, end):
+        now_s = time.monotonic()
+        if not self.doubts.is_credible(doubt.evidence, now_s):
+            self._give_up(doubt, max(unheard.start, doubt.start), end)
+        elif part := self.marks.carve(unheard.id, start, end):
             self.doubts.open(part.id, doubt.evidence, now_s)
             lane.progress.hand_on(doubt, end)
             self.counts["heard_again"] += 1
@@ -275,9 +277,12 @@ class Minutes:
             return
         start = max(unheard.start, doubt.start)
         self.marks.move(unheard.id, before)
-        is_credible = self.doubts.is_credible(doubt.evidence, time.monotonic())
-        if start < before and is_credible and doubt.evidence & LIKE_SPEECH:
-            self._given_up.append(Hole(start, before, NO_WORDS))
+        self._give_up(doubt, start, before)
+
+    def _give_up(self, doubt: Doubt, start: int, end: int) -> None:
+        """Declare that there will be no words for what was like speech, unless it is too short for any."""
+        if doubt.evidence & LIKE_SPEECH and end - start >= GAP_FRAMES_MIN:
+            self._given_up.append(Hole(start, end, NO_WORDS))
 
     def hear_end(self, lane: Lane) -> None:
         """A session ended in order: all it was sent has been heard."""

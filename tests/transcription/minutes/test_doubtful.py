@@ -1,10 +1,13 @@
 """Sound that may hold words no session has told: kept, heard again, and given up only with a gap."""
 
+import time
+
 from assemblyai.streaming.v3 import SpeechStartedEvent
 
 from minuted.messages import FRAME_MS, Gap
 from minuted.transcription.doubts import HEARD_MAX
 from minuted.transcription.lane import Lane
+from minuted.transcription.progress import Evidence
 from transcription.minutes.room import FIRST, HELLO, HELLO_SAID, QUIET, Room, said, silence
 
 NEXT = "....####............"
@@ -82,6 +85,24 @@ def test_a_turn_that_is_announced_each_time_and_never_told_is_a_gap_in_the_end(r
     (gap,) = room.records
     assert isinstance(gap, Gap)
     assert (gap.reason, gap.end_ms - gap.start_ms) == ("no-words", len(HELLO) * FRAME_MS - 4 * FRAME_MS)
+
+
+def test_where_no_second_session_is_spent_on_it_an_untold_turn_is_a_gap(room: Room) -> None:
+    """Another one was heard again in vain a moment ago."""
+    room.minutes.doubts.open(99, Evidence.ANNOUNCED, time.monotonic())
+    room.minutes.doubts.ended(99, Evidence(0), time.monotonic())
+    room.sound(HELLO + NEXT + "." * 20 + NEXT)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    announce(lane, 44)
+    announce(lane, 84)
+    room.minutes.hear_turn(lane, said("Third.", (84, 88), order=1))
+    room.sound(".")
+
+    assert room.minutes.marks.behind == []
+    (gap,) = [record for record in room.records if isinstance(record, Gap)]
+    assert gap.reason == "no-words"
+    assert gap.start_ms <= 44 * FRAME_MS < 48 * FRAME_MS <= gap.end_ms
 
 
 def test_a_process_that_follows_hears_what_was_carved_out(room: Room) -> None:
