@@ -60,7 +60,7 @@ OF_OTHERS = (
 
 
 def begin_alike() -> None:
-    """Give every run of the tests the same beginning, whoever starts it.
+    """Begin every run of the tests alike, whoever starts it.
 
     nohup ignores SIGHUP, a shell's & SIGINT, and both are handed down to every process.
     """

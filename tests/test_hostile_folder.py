@@ -83,7 +83,7 @@ class Folder:
                 place.chmod(0o777)
 
     def close(self) -> None:
-        """Have only its owner write in it: a configuration in it may be named."""
+        """Leave it writable for its owner alone: a configuration in it may be named."""
         for place in (self.path, *self.path.rglob("*")):
             if not place.is_symlink():
                 place.chmod(0o755)

@@ -45,7 +45,7 @@ class Room:
         until(lambda: self.stage("capture").get("state") == "hearing")
 
     def speak(self) -> None:
-        """Say something, and wait for it to be recorded."""
+        """Speak, and wait for the record."""
         self._said += 1
         said = compose(1, first_number=50 * self._said, words=(2, 2), seed=self._said)
         self._microphones.speak("ceiling", pcm_of(said))

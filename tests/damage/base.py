@@ -65,7 +65,7 @@ class Base:
         return self.folder.with_name("base")
 
     def restore(self) -> None:
-        """Have the folders as they were left."""
+        """Restore the folders as they were left."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(self.kept, self.folder, symlinks=True)
 

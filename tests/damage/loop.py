@@ -86,7 +86,7 @@ def work(seeds: "multiprocessing.Queue[int | None]", outcomes: "multiprocessing.
 
 
 def _heed_sigterm() -> None:
-    """Have an end that is asked for be an exception: then nothing is left running."""
+    """Raise an exception at an end that is asked for: then nothing is left running."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
 

@@ -92,7 +92,7 @@ def run(seed: int, base: Base, receiver: Receiver) -> Outcome:
 
 
 def _look(base: Base, outcome: Outcome, chance: random.Random) -> None:
-    """Have somebody read the journal while nothing runs: that ends in a sentence."""
+    """Read the journal while nothing runs: that ends in a sentence."""
     command = chance.choice((("replay",), ("export", "--list"), ("export",)))
     reader = Forked(base.folder, *command, log="read.txt")
     until_s = time.monotonic() + OVER_S_MAX

@@ -54,7 +54,7 @@ def final(**more: Any) -> dict[str, Any]:
 
 
 def said(session: int, finals: int, *messages: Any) -> list[Fault]:
-    """Have these said in a session, after so many of its finals."""
+    """Send these in a session, after so many of its finals."""
     return [Fault(name="say", message=each, session=session, at_finals=finals) for each in messages]
 
 

@@ -116,7 +116,7 @@ STRANGE: Final = {
 
 
 def strange_messages(*kinds: str) -> Iterator[tuple[str, str]]:
-    """Give a name and a frame for each field of each message with each strange value, and without it."""
+    """Yield a name and a frame for each field of each message with each strange value, and without it."""
     for kind in kinds or LEGAL:
         for path in _paths(LEGAL[kind]):
             shown = ".".join(map(str, path))
@@ -126,7 +126,7 @@ def strange_messages(*kinds: str) -> Iterator[tuple[str, str]]:
 
 
 def _paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Give the way to every field but the type; of several like ones, to the first."""
+    """Return the way to every field but the type; of several like ones, to the first."""
     for name in value if isinstance(value, dict) else range(min(1, len(value))):
         if name != "type":
             yield (*before, name)
@@ -135,7 +135,7 @@ def _paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 
 def _with(message: dict[str, Any], path: tuple[Any, ...], value: str | None) -> str:
-    """Give a message as JSON with another value at a place, itself JSON; None: the place is left out."""
+    """Return a message as JSON with another value at a place, itself JSON; None: the place is left out."""
     changed = json.loads(json.dumps(message))
     holder = changed
     for name in path[:-1]:

@@ -367,7 +367,7 @@ def said_by_a_service(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Give every place in a message, but its type."""
+    """Return every place in a message, but its type."""
     for name in value if isinstance(value, dict) else range(len(value)):
         if name != "type":
             yield value, name

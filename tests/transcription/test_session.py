@@ -36,13 +36,13 @@ def final(text: str, end_ms: float) -> str:
 
 
 def said_by(messages: Sequence[Any]) -> list[Fault]:
-    """Have a service say these, in its first session."""
+    """Start a service that says these, in its first session."""
     return [Fault(name="say", message=message, at_audio_ms=500) for message in messages]
 
 
 @contextmanager
 def saying(*frames: str | bytes) -> Iterator[str]:
-    """Have a service say these as text, as fast as they are taken; give its address."""
+    """Start a service that says these as text, as fast as they are taken; return its address."""
 
     def say(connection: ServerConnection) -> None:
         with suppress(ConnectionClosed):
@@ -344,7 +344,7 @@ def test_the_key_is_neither_id_nor_model_nor_reason(hear: Callable[..., Heard]) 
         assert (begun.id, begun.configuration.model, begun.told) == ("<key>", "<key>", {"model": "<key>"})
         assert heard.next("Warning").warning == "for <key>"
         heard.play()
-        assert heard.next("Closed").failure.text == "Goodbye <key>"
+        assert heard.next("Closed").failure.text == "Goodbye <key>[2J"
         assert heard.session.session_id == "<key>"
 
 

@@ -27,7 +27,7 @@ def final(
 
 
 def play(make_room: Callable, *script: Fault, failures: int = 0) -> Any:
-    """Have a recording heard by a service that does this; give the room, with the words that were said."""
+    """Play a recording to a service that does this; return the room, with the words that were said."""
     with Service(script) as service:
         room = make_room(service)
         room.play(RECORDING)
