@@ -21,7 +21,7 @@ SECOND = [word.text for word in RECORDING.words if word.turn == 1]
 def failing(
     monkeypatch: pytest.MonkeyPatch, cls: type, name: str, error: BaseException, times: int, place: int
 ) -> list[str]:
-    """Raise from a method over a final that has a word of the second turn, so many times; return the tries."""
+    """Raise from a method over a final with a word of the second turn, so many times; return the tries."""
     honest, tries = getattr(cls, name), []
 
     def fail(*arguments: Any) -> Any:
