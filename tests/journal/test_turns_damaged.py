@@ -113,6 +113,24 @@ def test_a_state_value_that_cannot_be_read_is_none_and_told_of_without_its_text(
     assert "title" not in told
 
 
+def test_a_state_value_that_is_gone_is_told_of(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is stored in one transaction with it is there; where nothing is, nothing was ever stored."""
+    change(path, "INSERT INTO state VALUES ('intake', '{}')")
+    change(path, "DELETE FROM state WHERE key = 'marks'")
+    with closing(TurnJournal(path)) as journal:
+        journal.notice_missing(["marks", "intake"])
+        journal.notice_missing(["marks:far", "intake:far"])
+        assert journal.resets == 1
+    assert capsys.readouterr().out.count("state_reset") == 1
+
+
+def test_an_epoch_of_half_a_character_is_begun_anew(path: Path) -> None:
+    """It is written into files, which take none."""
+    change(path, """UPDATE state SET value = '"\\ud83d"' WHERE key = 'epoch'""")
+    with closing(TurnJournal(path)) as journal:
+        assert journal.epoch.isalnum()
+
+
 def test_one_wrong_digit_in_a_state_value_is_noticed(path: Path) -> None:
     """It would be a mark beyond sound that nobody has heard."""
     with closing(sqlite3.connect(path)) as file:

@@ -52,6 +52,7 @@ RIGHT: list[tuple[Any, Any, Any]] = [
 ]
 WRONG: list[tuple[Any, Any, str]] = [
     (int, True, "state cannot be bool"),
+    (str, "\ud83d", "state cannot be str"),
     (int, 1 << 63, "state cannot be int"),
     (int, 1.5, "state cannot be float"),
     (float, float("nan"), "state cannot be float"),

@@ -227,6 +227,15 @@ class TurnJournal:
                 log.error("state_reset", key=key, reason=reason)
             return None
 
+    def notice_missing(self, keys: Collection[str]) -> None:
+        """Tell of state values that are not there, though others that are always stored with them are."""
+        with database.noticing_damage(self._path):
+            stored = {row[0] for row in self._database.execute("SELECT key FROM state")}
+        missing = sorted(set(keys) - stored)
+        for key in missing if len(missing) < len(keys) else ():
+            self._resets.add(key)
+            log.error("state_reset", key=key, reason="missing")
+
     def oldest_ms(self) -> int | None:
         """Return the date of the first record that is not dated in the future; None where there is none."""
         query = "SELECT at_ms FROM records WHERE at_ms <= ? ORDER BY seq LIMIT 1"

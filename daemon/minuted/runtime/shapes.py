@@ -4,6 +4,7 @@ A shape is a type: `int`, `str | None`, `list[float]`, `tuple[int, ...]`, `dict[
 TypedDict, a dataclass or a NamedTuple. What comes back is as plain as what came in. Pure.
 """
 
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from functools import cache
 from math import isfinite
 from typing import Any, Final, Literal
 
+_TORN: Final = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which no file takes."""
 INTEGER_MAX: Final = (1 << 63) - 1
 """What SQLite, msgpack and `struct` can hold."""
 
@@ -59,6 +62,8 @@ def _is_plain(shape: Any, value: Any) -> bool:
         return isfinite(value)
     if shape in (int, float):
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= INTEGER_MAX
+    if isinstance(value, str) and shape is str:
+        return value.isascii() or not _TORN.search(value)
     return value is None if shape is types.NoneType else isinstance(value, shape)
 
 

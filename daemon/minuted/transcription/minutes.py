@@ -62,6 +62,8 @@ class Minutes:
         journal = publisher.journal
         self.channel = (among.name or None) if among else None
         self._among = among
+        journal.notice_missing([self._key(what) for what in ("marks", "intake", "idle")])
+        journal.notice_missing(["meetings", "cuts"])
         self.marks = Marks.from_state(journal.state(self._key("marks"), MarksState))
         if intake.next_number >= 0:
             self.marks.cut_after(intake.next_number)
