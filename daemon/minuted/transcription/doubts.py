@@ -55,7 +55,7 @@ class Doubts:
         self._open: dict[int, _Open] = {}
         self._progress = 0
         self._left = 0
-        self._stay_until_s = self._trust_until_s = float("-inf")
+        self._stay_until_s = self._trust_until_s = self._trust_brief_until_s = float("-inf")
         self._missing_vain = 0
 
     # Sessions without progress.
@@ -81,7 +81,10 @@ class Doubts:
         """Return whether this evidence is worth a session."""
         if evidence & Evidence.MISSING and self._missing_vain < MISSING_VAIN_MAX:
             return True
-        return bool(evidence) and now_s >= self._trust_until_s
+        until_s = self._trust_until_s
+        if evidence is Evidence.BRIEF:
+            until_s = max(until_s, self._trust_brief_until_s)
+        return bool(evidence) and now_s >= until_s
 
     def open(self, range_id: int, evidence: Evidence, now_s: float) -> None:
         """Note a range that was taken out of what a session heard: the service works, as its turns show."""
@@ -92,7 +95,7 @@ class Doubts:
         if known := self._open.get(range_id):
             known.has_words = True
             self._missing_vain = 0
-            self._stay_until_s = self._trust_until_s = float("-inf")
+            self._stay_until_s = self._trust_until_s = self._trust_brief_until_s = float("-inf")
 
     def waits(self, range_id: int, now_s: float, *, is_last: bool = False) -> bool:
         """Return whether a range had better not be heard now: nothing shows that it would help.
@@ -108,9 +111,11 @@ class Doubts:
         """Return what becomes of a range heard to its end by a session that leaves this evidence."""
         known = self._open.pop(range_id, None)
         if not self.is_credible(evidence, now_s):
-            if known and not known.has_words:
-                self._refute(known.evidence, now_s)
-            return Verdict.PASSED
+            if known is None or known.has_words:
+                return Verdict.GIVEN_UP if evidence & Evidence.ANNOUNCED else Verdict.PASSED
+            self._refute(known.evidence, now_s)
+            may_be_speech = evidence and (evidence | known.evidence) & LIKE_SPEECH
+            return Verdict.GIVEN_UP if may_be_speech else Verdict.PASSED
         heard = 1 if known is None or known.has_words else known.heard + 1
         works = known is not None and known.progress != self._progress
         may_be_speech = (evidence | (known.evidence if known else evidence)) & ~Evidence.BRIEF
@@ -122,5 +127,9 @@ class Doubts:
         return Verdict.GIVEN_UP if may_be_speech else Verdict.PASSED
 
     def _refute(self, evidence: Evidence, now_s: float) -> None:
+        """Take sound for noise for a while: the weakest evidence says nothing of any other."""
+        if evidence is Evidence.BRIEF:
+            self._trust_brief_until_s = now_s + TRUST_S
+            return
         self._trust_until_s = now_s + TRUST_S
         self._missing_vain += bool(evidence & Evidence.MISSING)
