@@ -77,8 +77,8 @@ def test_a_turn_that_is_announced_each_time_and_never_told_is_a_gap_in_the_end(r
         announce(lane, 4)
         room.minutes.hear_end(lane)
     assert room.minutes.is_heard(room.live)
-    room.sound(".")
 
+    # It stands in the journal together with the mark: there may be no more sound, and no next session.
     (gap,) = room.records
     assert isinstance(gap, Gap)
     assert (gap.reason, gap.end_ms - gap.start_ms) == ("no-words", len(HELLO) * FRAME_MS - 4 * FRAME_MS)
@@ -92,3 +92,14 @@ def test_a_process_that_follows_hears_what_was_carved_out(room: Room) -> None:
     kept = room.minutes.marks.ranges
     room.restart()
     assert room.minutes.marks.ranges == kept
+
+
+def test_what_is_carved_out_before_a_single_word_does_not_reach_into_the_next_turn(room: Room) -> None:
+    """Its end is also the turn's, which the service puts too late: there the next word begins already."""
+    room.sound(HELLO + NEXT + "....####...####.....")
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    room.minutes.hear_turn(lane, said("Third.", (56, 73), order=2))
+
+    (part,) = room.minutes.marks.behind
+    assert part.end == FIRST + 64
