@@ -198,7 +198,9 @@ class Minutes:
     def _hear_again(self, lane: Lane, doubt: Doubt, span: tuple[int, int], event: TurnEvent) -> None:
         """Leave doubtful sound before a turn to another session."""
         now_s = time.monotonic()
-        if not self.doubts.is_credible(doubt.evidence, now_s):
+        is_credible = self.doubts.is_credible(doubt.evidence, now_s)
+        is_sure = doubt.evidence & Evidence.MISSING and doubt.evidence != Evidence.MISSING
+        if not is_credible and not is_sure:
             return
         self.settle()  # what was said before it is committed first
         unheard = self.marks.get(lane.range_id)
@@ -210,6 +212,12 @@ class Minutes:
             late_ms = END_LATE_MS_MIN if len(event.words) == 1 else 0  # the next turn may begin in it
             end_ms = lane.clock.end_ms(first.end) - late_ms
             end = word_start(lane.levels, lane.clock.start_ms(first.start), end_ms)
+        if not is_credible:  # it would be heard again in vain, as others of late: a gap tells
+            begins = max(unheard.start, doubt.start)
+            if begins < end:
+                self._given_up.append(Hole(begins, end, NO_WORDS))
+                self._declare_given_up()
+            return
         start = max(unheard.start, doubt.start - MARGIN_FRAMES)
         if doubt.evidence is Evidence.MISSING and not has_loud(lane.levels, start, end):
             return  # the service counts differently: nothing was said there

@@ -107,6 +107,11 @@ class Progress:
         if is_loud:
             self._loud.append(number)
 
+    def was_loud(self, numbers: list[int]) -> None:
+        """Note frames that were loud after all: nothing before them was quiet, and something behind is."""
+        beyond = [number for number in numbers if number > self._reached + COVER_FRAMES]
+        self._loud = sorted({*self._loud, *beyond})
+
     def detected(self, number: int) -> None:
         """Note a frame that the detector takes for speech."""
         if not self._speech or number > self._speech[-1]:

@@ -1,11 +1,14 @@
 """Sound that may hold words no session has told: kept, heard again, and given up only with a gap."""
 
+import time
+
 from assemblyai.streaming.v3 import SpeechStartedEvent
 
 from minuted.messages import FRAME_MS, Gap
-from minuted.transcription.doubts import HEARD_MAX
+from minuted.transcription.doubts import HEARD_MAX, MISSING_VAIN_MAX
 from minuted.transcription.lane import Lane
-from transcription.minutes.room import FIRST, HELLO, HELLO_SAID, QUIET, Room, said, silence
+from minuted.transcription.progress import Evidence
+from transcription.minutes.room import FIRST, HELLO, HELLO_SAID, NOW_S, QUIET, Room, said, silence
 
 NEXT = "....####............"
 """One word more, of a turn of its own, behind HELLO."""
@@ -103,3 +106,22 @@ def test_what_is_carved_out_before_a_single_word_does_not_reach_into_the_next_tu
 
     (part,) = room.minutes.marks.behind
     assert part.end == FIRST + 64
+
+
+def test_a_turn_that_is_missing_once_too_often_is_not_passed_over_in_silence(room: Room) -> None:
+    """It was announced, its number is missing, and no session more is spent on it: a gap tells."""
+    for vain in range(MISSING_VAIN_MAX):
+        room.minutes.doubts.open(100 + vain, Evidence.MISSING, NOW_S)
+        room.minutes.doubts.ended(100 + vain, Evidence.BRIEF, time.monotonic())
+    room.sound(HELLO + NEXT + QUIET + NEXT)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    announce(lane, 44)
+    announce(lane, 104)
+    room.minutes.hear_turn(lane, said("Third.", (104, 108), order=2))
+
+    assert room.minutes.marks.behind == []
+    _, gap, third = room.records
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.end_ms - gap.start_ms) == ("no-words", 60 * FRAME_MS)
+    assert third.text == "Third."
