@@ -107,6 +107,13 @@ class Doubts:
             return False
         return now_s < known.ended_s + (LAST_RETRY_S * 4 ** (known.heard - 1) if is_last else RETRY_S)
 
+    def is_noise(self, range_id: int, now_s: float) -> bool:
+        """Return whether a range is doubted by no more than what another was heard for in vain since."""
+        known = self._open.get(range_id)
+        if known is None or known.evidence is not Evidence.LOUD or known.has_words:
+            return False
+        return not self.is_credible(known.evidence, now_s)
+
     def ended(self, range_id: int, evidence: Evidence, now_s: float) -> Verdict:
         """Return what becomes of a range heard to its end by a session that leaves this evidence."""
         known = self._open.pop(range_id, None)

@@ -117,6 +117,7 @@ class Lanes:
         """Open the live session when there is something to hear, and one for what was missed."""
         if is_spent(self, self._meter, self._minutes, is_recording=self._intake.is_recording):
             return
+        self._minutes.pass_noise(now_s)
         unheard, live = self._marks.live, self.live
         behind = [part for part in self._marks.behind if not self._waits(part, now_s)]
         idle = self.is_resting or unheard is None or self._minutes.is_heard(unheard)

@@ -330,6 +330,14 @@ class Minutes:
         self._declare_given_up()  # together with the mark: this may be the last session there is
         self.keep(always=True)
 
+    def pass_noise(self, now_s: float) -> None:
+        """Let go of ranges that wait to be heard again, where the like of them was found to be noise since."""
+        noise = [part.id for part in self.marks.behind if self.doubts.is_noise(part.id, now_s)]
+        for range_id in noise:
+            self.marks.finish(range_id)
+        if noise:
+            self.keep(always=True)
+
     def hear_break(self, lane: Lane) -> None:
         """A session broke: what only it could still have told is lost."""
         self.settle()

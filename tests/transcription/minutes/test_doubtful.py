@@ -4,10 +4,10 @@ import time
 
 from assemblyai.streaming.v3 import SpeechStartedEvent
 
-from minuted.messages import FRAME_MS, Gap
+from minuted.messages import FRAME_MS, Gap, Turn
 from minuted.transcription.doubts import HEARD_MAX, MISSING_VAIN_MAX
 from minuted.transcription.lane import Lane
-from minuted.transcription.progress import Evidence
+from minuted.transcription.progress import DENSE_FRAMES, Evidence
 from transcription.minutes.room import FIRST, HELLO, HELLO_SAID, NOW_S, QUIET, Room, said, silence
 
 NEXT = "....####............"
@@ -125,3 +125,21 @@ def test_a_turn_that_is_missing_once_too_often_is_not_passed_over_in_silence(roo
     assert isinstance(gap, Gap)
     assert (gap.reason, gap.end_ms - gap.start_ms) == ("no-words", 60 * FRAME_MS)
     assert third.text == "Third."
+
+
+def test_loud_sound_that_waits_while_the_like_of_it_is_heard_in_vain_costs_no_session(room: Room) -> None:
+    """A recording with music comes faster than the first of it can be heard again."""
+    music = "#" * DENSE_FRAMES
+    room.sound(HELLO + music + NEXT + music + NEXT)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    room.minutes.hear_turn(lane, said("Second.", (104, 108), order=1))
+    room.minutes.hear_turn(lane, said("Third.", (184, 188), order=2))
+    first, second = room.minutes.marks.behind
+    room.minutes.pass_noise(time.monotonic())
+    assert room.minutes.marks.behind == [first, second]
+
+    room.minutes.hear_end(room.lane(first))
+    room.minutes.pass_noise(time.monotonic())
+    assert room.minutes.marks.behind == []
+    assert [type(record) for record in room.records] == [Turn, Turn, Turn, Gap]  # for the first of it
