@@ -331,7 +331,7 @@ class Minutes:
         self.keep(always=True)
 
     def pass_noise(self, now_s: float) -> None:
-        """Let go of ranges that wait to be heard again, where the like of them was found to be noise since."""
+        """Let go of ranges that wait to be heard again, if the like of them was found to be noise since."""
         noise = [part.id for part in self.marks.behind if self.doubts.is_noise(part.id, now_s)]
         for range_id in noise:
             self.marks.finish(range_id)
