@@ -137,3 +137,29 @@ def test_a_range_that_told_words_and_leaves_others_in_doubt_is_heard_once_more()
     assert doubts.ended(7, Evidence.ANNOUNCED, NOW_S) is Verdict.AGAIN
     doubts.progressed()
     assert doubts.ended(7, Evidence.ANNOUNCED, NOW_S) is Verdict.GIVEN_UP
+
+
+def test_a_range_is_not_passed_over_in_silence_because_another_was_noise() -> None:
+    """The service's own word opened it, and it was heard again in vain: the gap has to tell."""
+    doubts = Doubts()
+    doubts.open(7, Evidence.MISSING, NOW_S)
+    doubts.open(8, Evidence.MISSING | Evidence.ANNOUNCED, NOW_S)
+    assert doubts.ended(7, Evidence.BRIEF, NOW_S) is Verdict.GIVEN_UP
+    assert doubts.ended(8, Evidence.BRIEF, NOW_S) is Verdict.GIVEN_UP
+
+
+def test_a_turn_that_was_announced_is_not_passed_over_in_silence_while_sound_is_taken_for_noise() -> None:
+    doubts = Doubts()
+    doubts.open(7, Evidence.SPEECH, NOW_S)
+    doubts.ended(7, NOTHING, NOW_S)
+    assert doubts.ended(8, Evidence.LOUD, NOW_S) is Verdict.PASSED
+    assert doubts.ended(8, Evidence.ANNOUNCED, NOW_S) is Verdict.GIVEN_UP
+
+
+def test_a_loud_moment_heard_in_vain_says_nothing_of_sound_like_speech() -> None:
+    """A service that tells no words at all would else make noise of a whole talk."""
+    doubts = Doubts()
+    doubts.ended(7, Evidence.BRIEF, NOW_S)
+    assert doubts.ended(7, Evidence.BRIEF, NOW_S) is Verdict.PASSED
+    assert not doubts.is_credible(Evidence.BRIEF, NOW_S)
+    assert doubts.ended(8, Evidence.LOUD, NOW_S) is Verdict.AGAIN

@@ -326,3 +326,18 @@ def test_a_session_that_tells_nothing_of_what_is_said_has_stalled(
     wire.last_heard_s = NOW_S + 8 - silent_s
 
     assert lane.is_stalled(NOW_S + 8) is is_stalled
+
+
+def test_a_session_that_begins_within_a_word_holds_the_mark_before_it(make_lane: Callable[..., Lane]) -> None:
+    """How quiet the room is shows only behind the word: until then nothing is louder than the rest."""
+    frames = said(8, quiet=0).frames + stored(12, paced=False, first=FIRST + 8).frames
+    lane = make_lane(
+        Stored(
+            [replace(each, pcm=bytes(FRAME_BYTES)) if each.number >= FIRST + 8 else each for each in frames]
+        )
+    )
+    lane.send(None, NOW_S)
+
+    hold = lane.progress.hold_before()
+    assert hold is not None
+    assert hold <= FIRST

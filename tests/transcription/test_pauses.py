@@ -216,6 +216,11 @@ def test_a_turns_first_word_begins_after_the_last_pause_before_its_end(
     assert word_start(levels_of(pattern), ms(start), ms(end)) == FIRST + expected
 
 
+def test_a_turns_first_word_begins_in_the_frame_that_holds_its_beginning() -> None:
+    """What is heard again before it ends there: even the first sound of it would be half a word."""
+    assert word_start(levels_of("....######...."), ms(4) + 30, ms(10)) == FIRST + 4
+
+
 @pytest.mark.parametrize(
     ("start", "end", "expected"), [(0, 4, False), (4, 8, True), (6, 12, True), (8, 12, False)]
 )

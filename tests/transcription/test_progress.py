@@ -95,6 +95,14 @@ def test_without_partials_words_are_due_at_a_turns_end(pattern: str, is_stalled:
     assert TURN_FRAMES_MAX > 30 * 20
 
 
+def test_sound_that_is_missing_is_no_pause() -> None:
+    """The service hears what comes after it next: a turn may go on."""
+    progress = sounded("####", has_partials=False)
+    for number in range(1000, 1010):
+        progress.sent(number, is_loud=True)
+    assert not progress.is_stalled(LATE_S)
+
+
 # What a final turn leaves behind.
 
 
@@ -255,3 +263,13 @@ def test_where_a_detector_has_looked_loudness_is_no_doubt_at_the_end() -> None:
     for number in range(20):
         progress.detected(number)
     assert progress.open_doubt(by_loudness=False) == Doubt(0, Evidence.SPEECH)
+
+
+def test_a_short_stretch_of_which_half_is_loud_is_like_speech() -> None:
+    """Captions that go on live leave such behind: heard twice within a second, it would pass for a knock."""
+    assert sounded("##.", each=6).open_doubt() == Doubt(0, Evidence.LOUD)
+    assert sounded("#..", each=6).open_doubt() == Doubt(0, Evidence.BRIEF)
+    told = sounded("##.", each=6)
+    told.told(0, "one", (0, 1), 0.0)
+    told.ended(0, (0, 1))
+    assert told.open_doubt() == Doubt(6, Evidence.BRIEF)

@@ -56,7 +56,7 @@ class Doubts:
         self._open: dict[int, _Open] = {}
         self._progress = 0
         self._left = 0
-        self._stay_until_s = self._trust_until_s = float("-inf")
+        self._stay_until_s = self._trust_until_s = self._trust_brief_until_s = float("-inf")
         self._missing_vain = 0
 
     # Sessions without progress.
@@ -82,7 +82,10 @@ class Doubts:
         """Return whether this evidence is worth a session."""
         if evidence & Evidence.MISSING and self._missing_vain < MISSING_VAIN_MAX:
             return True
-        return bool(evidence) and now_s >= self._trust_until_s
+        until_s = self._trust_until_s
+        if evidence is Evidence.BRIEF:
+            until_s = max(until_s, self._trust_brief_until_s)
+        return bool(evidence) and now_s >= until_s
 
     def open(self, range_id: int, evidence: Evidence, now_s: float) -> None:
         """Note a range that was taken out of what a session heard: the service works, as its turns show."""
@@ -93,7 +96,7 @@ class Doubts:
         if known := self._open.get(range_id):
             known.has_words = True
             self._missing_vain = 0
-            self._stay_until_s = self._trust_until_s = float("-inf")
+            self._stay_until_s = self._trust_until_s = self._trust_brief_until_s = float("-inf")
 
     def waits(self, range_id: int, now_s: float, *, is_last: bool = False) -> bool:
         """Return whether a range had better not be heard now: nothing shows that it would help.
@@ -105,13 +108,26 @@ class Doubts:
             return False
         return now_s < known.ended_s + (LAST_RETRY_S * 4 ** (known.heard - 1) if is_last else RETRY_S)
 
+    def is_open(self, range_id: int) -> bool:
+        """Return whether a range is heard again because it is in doubt."""
+        return range_id in self._open
+
+    def is_noise(self, range_id: int, now_s: float) -> bool:
+        """Return whether a range is doubted by no more than what another was heard for in vain since."""
+        known = self._open.get(range_id)
+        if known is None or known.evidence is not Evidence.LOUD or known.has_words:
+            return False
+        return not self.is_credible(known.evidence, now_s)
+
     def ended(self, range_id: int, evidence: Evidence, now_s: float) -> Verdict:
         """Return what becomes of a range heard to its end by a session that leaves this evidence."""
         known = self._open.pop(range_id, None)
         if not self.is_credible(evidence, now_s):
-            if known and not known.has_words:
-                self._refute(known.evidence, now_s)
-            return Verdict.GIVEN_UP if evidence & LIKE_SPEECH else Verdict.PASSED
+            if known is None or known.has_words:
+                return Verdict.GIVEN_UP if evidence & LIKE_SPEECH else Verdict.PASSED
+            self._refute(known.evidence, now_s)
+            may_be_speech = evidence and (evidence | known.evidence) & LIKE_SPEECH
+            return Verdict.GIVEN_UP if may_be_speech else Verdict.PASSED
         heard = 1 if known is None or known.has_words else known.heard + 1
         works = known is not None and known.progress != self._progress
         may_be_speech = (evidence | (known.evidence if known else evidence)) & ~Evidence.BRIEF
@@ -125,5 +141,9 @@ class Doubts:
         return Verdict.GIVEN_UP if (evidence | known.evidence) & given_up else Verdict.PASSED
 
     def _refute(self, evidence: Evidence, now_s: float) -> None:
+        """Take sound for noise for a while: the weakest evidence says nothing of any other."""
+        if evidence is Evidence.BRIEF:
+            self._trust_brief_until_s = now_s + TRUST_S
+            return
         self._trust_until_s = now_s + TRUST_S
         self._missing_vain += bool(evidence & Evidence.MISSING)

@@ -164,9 +164,15 @@ class Lane:
             self.session.force_endpoint()
 
     def _note(self, level: Level) -> None:
+        before = min(self._recent, default=level.level)
         self.levels.append(level)
         self._recent.append(level.level)
-        self.progress.sent(level.number, is_loud=is_loud(level.level, min(self._recent)))
+        quietest = min(self._recent)
+        self.progress.sent(level.number, is_loud=is_loud(level.level, quietest))
+        if quietest < before:  # a session may begin within a word
+            of_late = list(self.levels)[-FLOOR_FRAMES:]
+            louder = [each.number for each in of_late if is_loud(each.level, quietest)]
+            self.progress.was_loud(louder)
 
     def _may_send(self, frame: AudioFrame, now_s: float) -> bool:
         if self.session.queued_ms >= QUEUED_MS_MAX:

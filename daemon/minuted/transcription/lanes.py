@@ -117,6 +117,7 @@ class Lanes:
         """Open the live session when there is something to hear, and one for what was missed."""
         if is_spent(self, self._meter, self._minutes, is_recording=self._intake.is_recording):
             return
+        self._minutes.pass_noise(now_s)
         unheard, live = self._marks.live, self.live
         behind = [part for part in self._marks.behind if not self._waits(part, now_s)]
         idle = self.is_resting or unheard is None or self._minutes.is_heard(unheard)
@@ -297,8 +298,16 @@ class Lanes:
     # Details.
 
     def _waits(self, part: Range, now_s: float) -> bool:
-        """Return whether a doubtful range is not to be heard yet."""
-        return self._minutes.doubts.waits(part.id, now_s, is_last=self._is_finishing)
+        """Return whether a doubtful range is not to be heard yet.
+
+        Of the sessions that an account may begin within a minute one is left to what is live.
+        """
+        doubts = self._minutes.doubts
+        if self._intake.is_paced and doubts.is_open(part.id):
+            free_s = self._begins.free_s(now_s, SESSIONS_PER_MINUTE_MAX - 1)
+            if free_s > now_s and not part.is_live:
+                return True
+        return doubts.waits(part.id, now_s, is_last=self._is_finishing)
 
     def _sessions_max(self, now_s: float) -> int:
         return 1 if now_s < self._alone_until_s else self._settings.engine.sessions_max

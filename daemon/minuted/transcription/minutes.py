@@ -24,7 +24,14 @@ from minuted.transcription.intake import Intake, state_key
 from minuted.transcription.lane import Lane
 from minuted.transcription.marks import Marks, MarksState, Range
 from minuted.transcription.meetings import CutsState, Meeting, Meetings, MeetingsState, Unheard
-from minuted.transcription.pauses import has_loud, mark_after, sound_end_ms, sound_start_ms, word_start
+from minuted.transcription.pauses import (
+    END_LATE_MS_MIN,
+    has_loud,
+    mark_after,
+    sound_end_ms,
+    sound_start_ms,
+    word_start,
+)
 from minuted.transcription.progress import MARGIN_FRAMES, Doubt, Evidence
 from minuted.transcription.publisher import Publisher
 from minuted.transcription.remarks import Remarks
@@ -131,10 +138,13 @@ class Minutes:
             following = self._holes[1].from_number if len(self._holes) > 1 else None
             self._declare(self._holes[0], next_number=following)
             self._holes.popleft()
+        self._declare_given_up()
+        return came
+
+    def _declare_given_up(self) -> None:
         while self._given_up:
             self._declare(self._given_up[0])
             self._given_up.popleft()
-        return came
 
     def _lose_before(self, first: int, sent: Mapping[int, int], now_s: float) -> None:
         """Let go of what can no longer be read."""
@@ -198,13 +208,17 @@ class Minutes:
         end = span[0]
         if event.words:
             first = event.words[0]
-            end = word_start(lane.levels, lane.clock.start_ms(first.start), lane.clock.end_ms(first.end))
+            late_ms = END_LATE_MS_MIN if len(event.words) == 1 else 0  # the next turn may begin in it
+            end_ms = lane.clock.end_ms(first.end) - late_ms
+            end = word_start(lane.levels, lane.clock.start_ms(first.start), end_ms)
         start = max(unheard.start, doubt.start - MARGIN_FRAMES)
         if doubt.evidence is Evidence.MISSING and not has_loud(lane.levels, start, end):
             return  # the service counts differently: nothing was said there
         now_s = time.monotonic()
         if not self.doubts.is_credible(doubt.evidence, now_s):
+            # It would be heard again in vain, as others of late.
             self._give_up(doubt, max(unheard.start, doubt.start), end)
+            self._declare_given_up()
         elif part := self.marks.carve(unheard.id, start, end):
             self.doubts.open(part.id, doubt.evidence, now_s)
             lane.progress.hand_on(doubt, end)
@@ -313,7 +327,16 @@ class Minutes:
             self.marks.move(lane.range_id, self._intake.next_number if had_all else lane.sent_before, ())
         if lane.has_sent_all:
             self.marks.finish(lane.range_id)
+        self._declare_given_up()  # together with the mark: this may be the last session there is
         self.keep(always=True)
+
+    def pass_noise(self, now_s: float) -> None:
+        """Let go of ranges that wait to be heard again, if the like of them was found to be noise since."""
+        noise = [part.id for part in self.marks.behind if self.doubts.is_noise(part.id, now_s)]
+        for range_id in noise:
+            self.marks.finish(range_id)
+        if noise:
+            self.keep(always=True)
 
     def hear_break(self, lane: Lane) -> None:
         """A session broke: what only it could still have told is lost."""

@@ -15,6 +15,8 @@ from minuted.messages import FRAME_MS
 
 END_LATE_MS_MAX: Final = 1350
 """How much later than the truth a turn's last word was seen to end, and a frame."""
+END_LATE_MS_MIN: Final = 240
+"""How much later at the least, where the turn ended in a pause."""
 START_EARLY_MS_MAX: Final = 1000 + FRAME_MS
 """How much earlier than the truth a turn's first word was seen to begin, and a frame."""
 QUIET_ABOVE_MIN: Final = 3.0
@@ -100,7 +102,9 @@ def word_start(levels: Sequence[Level], start_ms: int, end_ms: int) -> int:
     `start_ms` and the last pause of 100 ms before `end_ms` may belong to a turn before.
     """
     frames = [
-        level for level in levels if start_ms <= level.number * FRAME_MS < max(end_ms, start_ms + FRAME_MS)
+        level
+        for level in levels
+        if start_ms < (level.number + 1) * FRAME_MS and level.number * FRAME_MS < max(end_ms, start_ms + 1)
     ]
     if not frames:
         return start_ms // FRAME_MS

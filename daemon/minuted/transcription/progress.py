@@ -96,16 +96,25 @@ class Progress:
         self._last: tuple[int, int, str] | None = None
         self._reached = -1
         """The last frame of any turn told so far."""
-        self._sent = -1
+        self._first_sent = self._sent = -1
         self._grown_s = now_s
 
     # What comes in.
 
     def sent(self, number: int, *, is_loud: bool) -> None:
         """Note a frame that the session was sent."""
+        if number != self._sent + 1:
+            # The service knows nothing of sound that is missing: it is no pause, and no part of a turn.
+            self._reached = max(self._reached, self._sent)
+        self._first_sent = number if self._first_sent < 0 else self._first_sent
         self._sent = number
         if is_loud:
             self._loud.append(number)
+
+    def was_loud(self, numbers: list[int]) -> None:
+        """Note frames that were loud after all: nothing before them was quiet, and something behind is."""
+        beyond = [number for number in numbers if number > self._reached + COVER_FRAMES]
+        self._loud = sorted({*self._loud, *beyond})
 
     def detected(self, number: int) -> None:
         """Note a frame that the detector takes for speech."""
@@ -193,7 +202,9 @@ class Progress:
             evidence = doubt.evidence & ~Evidence.LOUD
             return replace(doubt, evidence=evidence) if evidence else None
         start = _first_cluster(self._loud, LAST_FRAMES, LAST_SPAN) if by_loudness else None
-        return doubt if doubt or start is None else Doubt(start, Evidence.BRIEF)
+        if doubt or start is None:
+            return doubt
+        return Doubt(start, Evidence.LOUD if self._is_dense_for_its_length else Evidence.BRIEF)
 
     def expire(self, hold_frames: int = HOLD_FRAMES) -> Doubt | None:
         """Forget what has been suspect for too long; return the doubt where it was like speech.
@@ -236,6 +247,13 @@ class Progress:
             return None
         first = min([*loud[:1], *speech[:1], *announced[:1]], default=self._reached + 1)
         return Doubt(first, evidence)
+
+    @property
+    def _is_dense_for_its_length(self) -> bool:
+        """Whether nothing was told of a stretch too short for DENSE_FRAMES, and half of it is loud."""
+        length = self._sent + 1 - self._first_sent
+        is_short = self._reached < 0 and length < DENSE_SPAN
+        return is_short and len(self._loud) * DENSE_SPAN >= length * DENSE_FRAMES
 
     def _cover(self, span: tuple[int, int]) -> None:
         """Forget what is suspect up to a final turn's end: it is covered, or its doubt was returned."""

@@ -4,11 +4,11 @@ import time
 
 from assemblyai.streaming.v3 import SpeechStartedEvent
 
-from minuted.messages import FRAME_MS, Gap
-from minuted.transcription.doubts import HEARD_MAX
+from minuted.messages import FRAME_MS, Gap, Turn
+from minuted.transcription.doubts import HEARD_MAX, MISSING_VAIN_MAX
 from minuted.transcription.lane import Lane
-from minuted.transcription.progress import Evidence
-from transcription.minutes.room import FIRST, HELLO, HELLO_SAID, QUIET, Room, said, silence
+from minuted.transcription.progress import DENSE_FRAMES, Evidence
+from transcription.minutes.room import FIRST, HELLO, HELLO_SAID, NOW_S, QUIET, Room, said, silence
 
 NEXT = "....####............"
 """One word more, of a turn of its own, behind HELLO."""
@@ -80,8 +80,8 @@ def test_a_turn_that_is_announced_each_time_and_never_told_is_a_gap_in_the_end(r
         announce(lane, 4)
         room.minutes.hear_end(lane)
     assert room.minutes.is_heard(room.live)
-    room.sound(".")
 
+    # It stands in the journal together with the mark: there may be no more sound, and no next session.
     (gap,) = room.records
     assert isinstance(gap, Gap)
     assert (gap.reason, gap.end_ms - gap.start_ms) == ("no-words", len(HELLO) * FRAME_MS - 4 * FRAME_MS)
@@ -113,3 +113,51 @@ def test_a_process_that_follows_hears_what_was_carved_out(room: Room) -> None:
     kept = room.minutes.marks.ranges
     room.restart()
     assert room.minutes.marks.ranges == kept
+
+
+def test_what_is_carved_out_before_a_single_word_does_not_reach_into_the_next_turn(room: Room) -> None:
+    """Its end is also the turn's, which the service puts too late: there the next word begins already."""
+    room.sound(HELLO + NEXT + "....####...####.....")
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    room.minutes.hear_turn(lane, said("Third.", (56, 73), order=2))
+
+    (part,) = room.minutes.marks.behind
+    assert part.end == FIRST + 64
+
+
+def test_a_turn_that_is_missing_once_too_often_is_not_passed_over_in_silence(room: Room) -> None:
+    """It was announced, its number is missing, and no session more is spent on it: a gap tells."""
+    for vain in range(MISSING_VAIN_MAX):
+        room.minutes.doubts.open(100 + vain, Evidence.MISSING, NOW_S)
+        room.minutes.doubts.ended(100 + vain, Evidence.BRIEF, time.monotonic())
+    room.sound(HELLO + NEXT + QUIET + NEXT)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    announce(lane, 44)
+    announce(lane, 104)
+    room.minutes.hear_turn(lane, said("Third.", (104, 108), order=2))
+
+    assert room.minutes.marks.behind == []
+    _, gap, third = room.records
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.end_ms - gap.start_ms) == ("no-words", 60 * FRAME_MS)
+    assert third.text == "Third."
+
+
+def test_loud_sound_that_waits_while_the_like_of_it_is_heard_in_vain_costs_no_session(room: Room) -> None:
+    """A recording with music comes faster than the first of it can be heard again."""
+    music = "#" * DENSE_FRAMES
+    room.sound(HELLO + music + NEXT + music + NEXT)
+    lane = room.lane()
+    room.minutes.hear_turn(lane, HELLO_SAID)
+    room.minutes.hear_turn(lane, said("Second.", (104, 108), order=1))
+    room.minutes.hear_turn(lane, said("Third.", (184, 188), order=2))
+    first, second = room.minutes.marks.behind
+    room.minutes.pass_noise(time.monotonic())
+    assert room.minutes.marks.behind == [first, second]
+
+    room.minutes.hear_end(room.lane(first))
+    room.minutes.pass_noise(time.monotonic())
+    assert room.minutes.marks.behind == []
+    assert [type(record) for record in room.records] == [Turn, Turn, Turn]
