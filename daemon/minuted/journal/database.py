@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 
 from minuted.journal.exclusive import open_exclusive
+from minuted.runtime import files
 from minuted.runtime.disk import sync_folder
 
 FILE_MODE: Final = 0o640
@@ -24,6 +25,7 @@ KEPT_MAX: Final = 3
 DAMAGED: Final = "damaged-"
 """Behind the name of one that was moved aside, and before the time of it."""
 LOOKED_AT: Final = 100
+NOTE_BYTES_MAX: Final = 4096
 NEAR: Final = 64
 """Rows that are tried one by one behind what cannot be read; then the steps double."""
 _DAMAGED_CODES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT)
@@ -81,6 +83,23 @@ def is_damage(error: BaseException) -> bool:
     """Whether SQLite says that the file is not what it was."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _DAMAGED_CODES
+
+
+def open_note(note: Path) -> int:
+    """Open the note beside a database to be written over; -1 where that cannot be.
+
+    It serves the day of damage alone, so that the daemon goes on without it.
+    """
+    try:
+        return files.open_own(note, os.O_WRONLY | os.O_CREAT, FILE_MODE)
+    except OSError as error:
+        log.warning("note_not_written", path=str(note), reason=str(error))
+        return -1
+
+
+def read_note(note: Path) -> str:
+    """Return what stands in the note beside a database. Raises OSError, and ValueError for no text."""
+    return files.read_small(note, NOTE_BYTES_MAX).decode()
 
 
 def _connected(
