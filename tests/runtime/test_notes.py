@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TypedDict
 
@@ -71,3 +72,32 @@ def test_a_note_that_is_damaged_says_so(tmp_path: Path, data: bytes | str | None
         note.write_bytes(data)
     with pytest.raises(ValueError, match=r"note|JSON|seal|Expecting|decode|a\.json|changed"):
         notes.read(note, Shape)
+
+
+def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that held `clock.lock` stopped transcription without a word."""
+    monkeypatch.setattr(notes, "LOCK_WAIT_S_MAX", 0.1)
+    lock = tmp_path / "a.lock"
+    told = r"a\.lock is locked by another process"
+    with notes.locked(lock), pytest.raises(TimeoutError, match=told), notes.locked(lock):
+        pass
+    with notes.locked(lock):
+        pass
+
+
+def test_a_lock_that_is_let_go_of_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "LOCK_WAIT_S_MAX", 60.0)
+    lock, taken = tmp_path / "a.lock", threading.Event()
+
+    def take() -> None:
+        with notes.locked(lock):
+            taken.set()
+
+    with notes.locked(lock):
+        thread = threading.Thread(target=take)
+        thread.start()
+        assert not taken.is_set()
+    thread.join(60.0)
+    assert taken.is_set()
