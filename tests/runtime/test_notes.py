@@ -31,6 +31,17 @@ def test_a_note_that_cannot_be_written_leaves_the_one_before(tmp_path):
     assert json.loads(note.read_text()) == {"a": 1}
 
 
+def test_a_folder_in_the_place_of_a_note_is_moved_aside(tmp_path: Path) -> None:
+    """A recording was not played, at each start."""
+    note = tmp_path / "note.json"
+    note.mkdir()
+    (note / "kept").touch()
+    notes.store(note, {"a": 1})
+    assert json.loads(note.read_text()) == {"a": 1}
+    (aside,) = tmp_path.glob("note.json.damaged-*")
+    assert (aside / "kept").exists()
+
+
 class Shape(TypedDict):
     number: int
 

@@ -32,8 +32,16 @@ def read(note: Path, shape: Any) -> dict[str, Any]:
 
 
 def store(note: Path, values: dict[str, Any]) -> None:
-    """Write a note whole, or not at all, and see it on the disk. Raises OSError."""
-    files.replace(note, sealed(json.dumps(values)).encode(), 0o640)
+    """Write a note whole, or not at all, and see it on the disk. Raises OSError.
+
+    A folder in its place is moved aside: nobody could ever write the note.
+    """
+    data = sealed(json.dumps(values)).encode()
+    try:
+        files.replace(note, data, 0o640)
+    except IsADirectoryError:
+        note.rename(note.with_name(f"{note.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}"))
+        files.replace(note, data, 0o640)
 
 
 def remove(note: Path) -> None:
