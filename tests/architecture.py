@@ -124,6 +124,7 @@ MOMENTS: Mapping[str, str] = {
     "journal/sound_clock.py": "how long the machine was off, which no other clock tells",
     "journal/turns.py": "of a journal that is given no other clock",
     "runtime/clock.py": "its home",
+    "runtime/notes.py": "the name of what is moved aside, for people",
     "sinks/webhook.py": "the message's timestamp; Retry-After where the receiver tells no time of its own",
     "status.py": "of stages of an older version that tell no length",
     "supervision/child.py": "since when a process is as it is, beside the length by the boot clock",

@@ -181,6 +181,24 @@ def test_a_lock_that_is_a_link_is_told_and_left_alone(runtime_dir: Path, no_key:
     assert other.stat().st_size == 5000
 
 
+@pytest.mark.parametrize("name", ["minuted.lock", "capture.lock"])
+@pytest.mark.parametrize("data", [bytes(40), b"q711\nminuted capture"])
+def test_a_lock_whose_text_is_damaged_is_a_lock(
+    make_settings: Callable[[], Settings], name: str, data: bytes
+) -> None:
+    """It ended with 78, after which systemd starts nothing again."""
+    settings = make_settings()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    (settings.state_dir / name).write_bytes(data)
+    with (
+        claims.claim_stage(settings, "capture", supervised=False),
+        pytest.raises(ConfigError, match=rf"in use by another minuted \(process {os.getpid()}, "),
+    ):
+        claims.claim_whole(settings)
+    with claims.claim_whole(settings):
+        pass
+
+
 @pytest.mark.parametrize("key", ["state_dir", "runtime_dir"])
 def test_a_folder_that_all_may_write_to_is_a_warning(runtime_dir: Path, no_key: Path, key: str) -> None:
     for folder in ("state", "run"):

@@ -4,6 +4,7 @@ What must hold: no process ends unexpectedly more than twice, all come to their 
 where the damage was, and whatever was lost or came twice is told of.
 """
 
+import os
 import random
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Final
 
 from kills.outputs import NO_AUDIO, deduplicated
 from minuted.config import load
+from minuted.runtime.locks import TEXT_BYTES_MAX
 from simulator.oracle import from_file_log, from_srt, from_webhook, number_of
 from simulator.receiver import Receiver
 
@@ -64,6 +66,7 @@ def stored_files(base: Base) -> dict[str, list[Path]]:
         "audio": [*state.glob("audio/*.audio")],
         "notes": [*state.glob("*.json"), *state.glob("*.last")],
         "places": [*state.glob("sinks/*")],
+        "locks": [*state.glob("*.lock")],
         "meetings": [*(base.folder / "srt" / ".minuted").glob("*")],
     }
     return {kind: sorted(path for path in files if path.is_file()) for kind, files in kinds.items()}
@@ -75,10 +78,12 @@ def run(seed: int, base: Base, receiver: Receiver) -> Outcome:
     chance = random.Random(f"damage {seed}")
     base.restore()
     receiver.requests[:] = base.requests
-    kind = chance.choice(("turns", "turns", "turns", "audio", "notes", "places", "places", "meetings"))
+    kind = chance.choice(
+        ("turns", "turns", "turns", "audio", "notes", "places", "places", "meetings", "locks")
+    )
     file = chance.choice(stored_files(base)[kind])
     try:
-        how = spoil(file, chance)
+        how = _damaged(kind, file, chance)
     except Exception as error:
         outcome.wrong.append(f"the round itself: {type(error).__name__}: {error}")
         return outcome
@@ -89,6 +94,19 @@ def run(seed: int, base: Base, receiver: Receiver) -> Outcome:
         _judge(kind, base, receiver, outcome)
     outcome.seconds = time.monotonic() - began_s
     return outcome
+
+
+def _damaged(kind: str, file: Path, chance: random.Random) -> str:
+    """Damage a file in a way that its kind allows; return what was done."""
+    if kind in ("notes", "places") and file.suffix in (".json", ".last", ".place") and chance.random() < 0.15:
+        file.unlink()
+        file.mkdir()
+        return "a folder in its place"
+    how = spoil(file, chance)
+    if kind == "locks" and file.exists():
+        # A longer one is somebody's file, and refused.
+        os.truncate(file, min(file.stat().st_size, TEXT_BYTES_MAX))
+    return how
 
 
 def _look(base: Base, outcome: Outcome, chance: random.Random) -> None:

@@ -234,6 +234,24 @@ def test_where_nobody_can_tell_the_place_the_sink_begins_with_the_oldest_record(
         assert not cursor.is_damaged
 
 
+@pytest.mark.parametrize("what", ["folder", "link", "pipe"])
+def test_a_note_that_is_no_file_is_gone_on_without(
+    placed: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is for the day of damage; its loss was a crash loop."""
+    note, other = placed.with_suffix(".place"), placed.with_name("other")
+    note.unlink()
+    other.write_text("x")
+    {"folder": note.mkdir, "link": lambda: note.symlink_to(other), "pipe": lambda: os.mkfifo(note)}[what]()
+    with closing(Cursor(placed)) as cursor:
+        assert (cursor.epoch, cursor.seq) == ("one", 6)
+        cursor.advance(7)
+    with closing(Cursor(placed)) as cursor:
+        assert cursor.seq == 7
+    assert other.read_text() == "x"
+    assert capsys.readouterr().out.count("note_not_written") == 2, "once in a process"
+
+
 def test_what_an_older_version_stored_is_read(placed: Path) -> None:
     placed.with_suffix(".place").unlink()
     damaged(placed, "UPDATE cursor SET seq = 5, checkpoint = '{\"bytes\": 1}'")

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from minuted.journal.audio_writer import AudioWriter
 from minuted.journal.folder import Folder
-from minuted.journal.sound_clock import AHEAD_MS_MAX, DAY_MS, NOTE, SoundClock, follow
+from minuted.journal.sound_clock import AHEAD_MS_MAX, DAY_MS, LOCK, NOTE, SoundClock, follow
 from minuted.messages import FRAME_BYTES, FRAME_MS, AudioFrame
-from minuted.runtime import clock
+from minuted.runtime import clock, notes
 from minuted.runtime.clock import Reading
 
 WALL_MS = 1_790_000_000_000
@@ -245,3 +245,12 @@ def test_within_a_boot_sound_and_steady_time_pass_as_the_boot_clock_does() -> No
             )
             course = follow(course, now, is_set=chance.random() < 0.5)
             assert (course.sound_ms + 1000, course.steady_ms + 1000) == start
+
+
+def test_a_lock_that_somebody_keeps_stops_nothing(
+    process: Callable[[], SoundClock], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes, "LOCK_WAIT_S_MAX", 0.1)
+    with notes.locked(tmp_path / LOCK), capture_logs() as logs:
+        assert process().number_now() == WALL_MS // FRAME_MS
+    assert [each["event"] for each in logs].count("clock_not_noted") == 1

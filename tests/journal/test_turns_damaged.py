@@ -272,6 +272,21 @@ def test_the_note_of_the_last_number_may_be_damaged(path: Path, text: bytes) -> 
         assert journal.last_seq == COUNT + 1
 
 
+@pytest.mark.parametrize("what", ["folder", "link", "pipe"])
+def test_a_note_that_is_no_file_is_gone_on_without(
+    path: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is for the day of damage; its loss was a crash loop."""
+    note, other = path.with_suffix(".last"), path.with_name("other")
+    note.unlink()
+    other.write_text("x")
+    {"folder": note.mkdir, "link": lambda: note.symlink_to(other), "pipe": lambda: os.mkfifo(note)}[what]()
+    with closing(TurnJournal(path)) as journal:
+        assert journal.commit(TURN).seq == COUNT + 1
+    assert other.read_text() == "x"
+    assert capsys.readouterr().out.count("note_not_written") == 1
+
+
 def test_nobody_else_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

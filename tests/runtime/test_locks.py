@@ -73,13 +73,27 @@ def test_a_link_is_no_lock(tmp_path: Path) -> None:
     assert other.stat().st_size == 5000
 
 
-def test_nor_is_a_second_name_of_another_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [b"x" * 5000, b"4711\n" + b"x" * 5000, b"a small file"])
+def test_nor_is_a_second_name_of_another_file(tmp_path: Path, data: bytes) -> None:
     other = tmp_path / "other"
-    other.write_bytes(b"x" * 5000)
+    other.write_bytes(data)
     (tmp_path / "a.lock").hardlink_to(other)
     with pytest.raises(UnsafeFileError, match="is no lock of minuted's: remove it"):
         locks.take(tmp_path / "a.lock", "it")
-    assert other.stat().st_size == 5000
+    assert other.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    "data", [bytes(40), b"\xb4711\nminuted run", b"x711", b"\xff" * locks.TEXT_BYTES_MAX]
+)
+def test_a_damaged_text_is_overwritten(tmp_path: Path, data: bytes) -> None:
+    """The text is for people: it must not keep a service from starting."""
+    path = tmp_path / "a.lock"
+    path.write_bytes(data)
+    assert locks.holder(path).pid == 0
+    descriptor = locks.take(path, "it")
+    assert locks.holder(path).pid == os.getpid()
+    os.close(descriptor)
 
 
 def test_what_an_older_one_left_is_a_lock(tmp_path: Path) -> None:

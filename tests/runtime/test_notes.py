@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TypedDict
 
@@ -28,6 +29,17 @@ def test_a_note_that_cannot_be_written_leaves_the_one_before(tmp_path):
     with pytest.raises(TypeError):
         notes.store(note, {"a": object()})
     assert json.loads(note.read_text()) == {"a": 1}
+
+
+def test_a_folder_in_the_place_of_a_note_is_moved_aside(tmp_path: Path) -> None:
+    """A recording was not played, at each start."""
+    note = tmp_path / "note.json"
+    note.mkdir()
+    (note / "kept").touch()
+    notes.store(note, {"a": 1})
+    assert json.loads(note.read_text()) == {"a": 1}
+    (aside,) = tmp_path.glob("note.json.damaged-*")
+    assert (aside / "kept").exists()
 
 
 class Shape(TypedDict):
@@ -71,3 +83,32 @@ def test_a_note_that_is_damaged_says_so(tmp_path: Path, data: bytes | str | None
         note.write_bytes(data)
     with pytest.raises(ValueError, match=r"note|JSON|seal|Expecting|decode|a\.json|changed"):
         notes.read(note, Shape)
+
+
+def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that held `clock.lock` stopped transcription without a word."""
+    monkeypatch.setattr(notes, "LOCK_WAIT_S_MAX", 0.1)
+    lock = tmp_path / "a.lock"
+    told = r"a\.lock is locked by another process"
+    with notes.locked(lock), pytest.raises(TimeoutError, match=told), notes.locked(lock):
+        pass
+    with notes.locked(lock):
+        pass
+
+
+def test_a_lock_that_is_let_go_of_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "LOCK_WAIT_S_MAX", 60.0)
+    lock, taken = tmp_path / "a.lock", threading.Event()
+
+    def take() -> None:
+        with notes.locked(lock):
+            taken.set()
+
+    with notes.locked(lock):
+        thread = threading.Thread(target=take)
+        thread.start()
+        assert not taken.is_set()
+    thread.join(60.0)
+    assert taken.is_set()

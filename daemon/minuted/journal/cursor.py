@@ -116,8 +116,7 @@ class Cursor:
         """Nobody can tell how far the sink was: it begins with the oldest record there is."""
         if row is not None or before is not None or _note_of(path).exists():
             self._take_up(row, is_anew=before not in (None, _inode(path)))
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._note = os.open(_note_of(path), flags, database.FILE_MODE)
+        self._note = database.open_note(_note_of(path))
         self._note_place()
 
     def _take_up(self, row: tuple[Any, ...] | None, *, is_anew: bool) -> None:
@@ -348,7 +347,7 @@ def _note_of(path: Path) -> Path:
 
 def _noted(path: Path) -> tuple[str, int] | None:
     try:
-        seq, _, epoch = opened(_note_of(path).read_text(encoding="utf-8")).partition(" ")
+        seq, _, epoch = opened(database.read_note(_note_of(path))).partition(" ")
         return (epoch, int(seq)) if epoch else None
     except (OSError, ValueError):
         return None

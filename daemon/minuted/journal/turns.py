@@ -128,8 +128,7 @@ class TurnJournal:
         self.first_seq: int = first or (self.last_seq + 1 if self.last_seq else 0)
         if self.last_seq > (last or 0):
             log.error("records_gone", from_seq=(last or 0) + 1, to_seq=self.last_seq)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._note = os.open(self._note_path, flags, database.FILE_MODE)
+        self._note = database.open_note(self._note_path)
         self._note_last()
 
     @property
@@ -309,7 +308,7 @@ class TurnJournal:
     def _noted(self) -> tuple[str, int]:
         """Return the journal and the last number that were noted; "" and 0 where nobody can tell."""
         try:
-            epoch, _, seq = opened(self._note_path.read_text(encoding="ascii")).partition(" ")
+            epoch, _, seq = opened(database.read_note(self._note_path)).partition(" ")
             return epoch, int(seq)
         except (OSError, ValueError):
             return "", 0

@@ -1,6 +1,7 @@
 """Locks that last as long as their process, in files that say whose they are.
 
-A lock's file is our own: a link, or a file in which something else stands, is refused and left as it is.
+The lock is the kernel's; what stands in the file is for people alone, and damage to it is overwritten. A
+link, another user's file and somebody's real file are refused and left as they are.
 """
 
 import errno
@@ -38,7 +39,7 @@ def take(path: Path, what: str, *, shared: bool = False, wait_s: float = 0.0) ->
     """
     descriptor = open_own(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        if not _TEXT.fullmatch(os.pread(descriptor, TEXT_BYTES_MAX, 0) or b"0"):
+        if _is_real(descriptor):
             raise UnsafeFileError(f"{path} is no lock of minuted's: remove it")
         _wait(descriptor, what, shared=shared, wait_s=wait_s)
         if not shared:
@@ -62,6 +63,14 @@ def holder(path: Path) -> Holder:
     finally:
         os.close(descriptor)
     return Holder()
+
+
+def _is_real(descriptor: int) -> bool:
+    """Whether a file is somebody's: longer than any lock, or strange and known by a second name."""
+    status = os.fstat(descriptor)
+    if status.st_size > TEXT_BYTES_MAX:
+        return True
+    return status.st_nlink > 1 and not _TEXT.fullmatch(os.pread(descriptor, TEXT_BYTES_MAX, 0) or b"0")
 
 
 def _wait(descriptor: int, what: str, *, shared: bool, wait_s: float) -> None:

@@ -1,17 +1,23 @@
 """Small files in the state folder that are whole and on the disk, or not there."""
 
+import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from minuted.runtime import files
 from minuted.runtime.disk import sync_folder
 from minuted.runtime.sealed import opened, sealed
 from minuted.runtime.shapes import fitted
+
+LOCK_WAIT_S_MAX: Final = 1.0
+"""Sound is waiting meanwhile."""
+LOOK_EVERY_S: Final = 0.01
 
 
 def read(note: Path, shape: Any) -> dict[str, Any]:
@@ -26,8 +32,16 @@ def read(note: Path, shape: Any) -> dict[str, Any]:
 
 
 def store(note: Path, values: dict[str, Any]) -> None:
-    """Write a note whole, or not at all, and see it on the disk. Raises OSError."""
-    files.replace(note, sealed(json.dumps(values)).encode(), 0o640)
+    """Write a note whole, or not at all, and see it on the disk. Raises OSError.
+
+    A folder in its place is moved aside: nobody could ever write the note.
+    """
+    data = sealed(json.dumps(values)).encode()
+    try:
+        files.replace(note, data, 0o640)
+    except IsADirectoryError:
+        note.rename(note.with_name(f"{note.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}"))
+        files.replace(note, data, 0o640)
 
 
 def remove(note: Path) -> None:
@@ -38,10 +52,26 @@ def remove(note: Path) -> None:
 
 @contextmanager
 def locked(lock: Path) -> Iterator[None]:
-    """Have nobody else read a note and write it meanwhile; a moment is all it may take. Raises OSError."""
+    """Keep others from reading a note and writing it meanwhile; a moment is all it may take.
+
+    Raises TimeoutError where somebody keeps it for longer than LOCK_WAIT_S_MAX, and other OSErrors.
+    """
     descriptor = files.open_own(lock, os.O_RDONLY | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _wait(descriptor, lock)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait(descriptor: int, lock: Path) -> None:
+    until_s = time.monotonic() + LOCK_WAIT_S_MAX
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                text = f"{lock} is locked by another process: end that one"
+                raise TimeoutError(errno.ETIMEDOUT, text) from None
+        time.sleep(LOOK_EVERY_S)
