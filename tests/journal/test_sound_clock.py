@@ -203,7 +203,7 @@ def test_what_cannot_be_noted_holds_in_this_process(
     process: Callable[[], SoundClock], machine: Machine, tmp_path: Path
 ) -> None:
     """A full disk is no reason not to record."""
-    (tmp_path / NOTE).mkdir()
+    (tmp_path / LOCK).mkdir()
     with capture_logs() as logs:
         known = process()
     assert "clock_not_noted" in [entry["event"] for entry in logs]
