@@ -13,8 +13,11 @@ import structlog
 import zmq
 from structlog.testing import capture_logs
 
+from bus.wire import HEARTBEAT
+from floods.process import flooding
+from floods.wire import connect, frame
 from minuted import peers
-from minuted.bus import ReplayServer
+from minuted.bus import ReplayServer, TurnsOut
 from minuted.messages import pack
 from minuted.peers import Connection, Judgement, surplus
 from waiting import until
@@ -217,3 +220,96 @@ def test_other_sockets_of_the_process_are_left_alone(endpoint: str) -> None:
 def test_a_descriptor_that_is_another_s_by_now_is_not_touched() -> None:
     with socket.socket() as one, pytest.raises(OSError, match="another"), peers._copy((one.fileno(), 1)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("pid", "uid", "peer"),
+    [
+        (70, os.geteuid(), "process 70"),
+        (70, 1234, "user 1234"),
+        (70, peers.overflow_uid(), "process 70"),
+        (0, peers.overflow_uid(), ""),
+        (0, os.geteuid(), ""),
+    ],
+)
+def test_who_is_nobody_in_particular_is_kept_out_by_process_or_not_at_all(
+    pid: int, uid: int, peer: str
+) -> None:
+    """In a user namespace all users from outside are one user, and in one of processes all have no number."""
+    assert peers.name_peer(pid, uid) == peer
+
+
+@pytest.mark.parametrize(
+    ("credentials", "mode"),
+    [((70, 1234), 0o600), ((0, peers.overflow_uid()), 0o660)],
+    ids=["one user", "unknown users"],
+)
+def test_who_was_there_before_a_flood_by_another_of_that_name_stays(
+    credentials: tuple[int, int], mode: int, monkeypatch: pytest.MonkeyPatch, runtime_dir: Path
+) -> None:
+    """Its connection outlives many cuts; the socket is closed to others only where a name is kept out."""
+    monkeypatch.setattr(peers, "_credentials", lambda connection: credentials)
+    path = runtime_dir / "turns.sock"
+    before = peers.cut_off()
+    with TurnsOut(f"ipc://{path}") as turns, connect(str(path), b"SUB") as subscriber:
+        subscriber.sendall(frame(b"\x01heartbeat"))
+        subscriber.settimeout(20)
+
+        def beat() -> bytes:
+            turns.publish(HEARTBEAT)
+            return subscriber.recv(4096)
+
+        until(turns.new_subscriptions, "a subscription")
+        until(lambda: any(its.address == str(path) for its in peers._watch._connections.values()), "a look")
+        assert beat()
+        call = f"flood('{path}', b'SUB', many(b'x' * 30), 60)"
+        with flooding(call):
+            until(lambda: peers.cut_off() >= before + 5, "cuts")
+            for _ in range(200):
+                assert beat(), "its connection was ended"
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+    until(lambda: not peers._watch._kept_out, "nobody is kept out")
+
+
+def test_a_file_in_a_socket_s_place_leaves_no_descriptor(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        each = (file.fileno(), os.fstat(file.fileno()).st_ino)
+        before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        with pytest.raises(OSError, match="socket"), peers._copy(each):
+            pass
+        assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+SHORT_OF_DESCRIPTORS = """
+import resource, sys
+from floods.process import flooding
+from floods.process import flooding
+from floods.wire import connect, frame
+from minuted import peers
+from minuted.bus import ReplayServer, TurnsOut
+from structlog.testing import capture_logs
+from waiting import until
+
+path = sys.argv[1]
+with capture_logs() as logs, ReplayServer(f"ipc://{path}"):
+    until(lambda: peers._watch._scan_s, "a look")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    until(lambda: logs or not peers._watch._thread.is_alive(), "a round without a descriptor")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with flooding(f"flood('{path}', b'DEALER', endless(b'x' * 4000), 60)"):
+        until(lambda: peers.cut_off() or not peers._watch._thread.is_alive(), "a cut")
+print([each["event"] for each in logs if each["event"] != "peer_cut_off"], peers.cut_off() > 0)
+"""
+
+
+def test_a_round_without_a_free_descriptor_does_not_end_the_watch(runtime_dir: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_DESCRIPTORS, str(runtime_dir / "replay.sock")],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout == "['peer_watch_interrupted'] True\n", done.stderr

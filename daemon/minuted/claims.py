@@ -30,10 +30,15 @@ def claim_stage(settings: Settings, stage: str, *, supervised: bool) -> ExitStac
 
     Raises ConfigError where another process has it; InUseError where it is a supervisor's, who tries again.
     """
-    own = (f"{stage.replace('/', '-')}.lock", False)
+    own = (lock_of(stage), False)
     if not supervised:
         return _claimed(settings, [(NAME, True), own], 0.0)
     return _claimed(settings, [own], PREDECESSOR_S_MAX)
+
+
+def lock_of(stage: str) -> str:
+    """Return the name of a stage's own lock."""
+    return f"{stage.replace('/', '-')}.lock"
 
 
 def refuse_foreign(key: str, folder: Path) -> None:

@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -55,6 +56,8 @@ CONNECTIONS_MAX: Final = 1000
 """To one socket; the newest beyond it are cut off."""
 CONNECTIONS_PER_HOST_MAX: Final = 100
 """To one socket over the network from one address."""
+OVERFLOW_UID: Final = 65534
+"""Linux's default."""
 DRAINED_BYTES: Final = 1 << 18
 DESCRIPTORS_WANTED: Final = 8192
 """Connections need room of their own, or journals could no longer be opened."""
@@ -73,7 +76,7 @@ class Connection:
     host: str
     """Over the network: whose; "" on this machine."""
     peer: str
-    """Whom to keep out for a while where it floods."""
+    """Whom to keep out for a while where it floods; "" where no name is its own."""
 
 
 @dataclass(slots=True)
@@ -155,6 +158,8 @@ class _Watch:
         self._addresses: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._has_told = False
+        """That a round was interrupted."""
         self._judgement = Judgement()
         self._poller = select.poll()
         self._trims_s: list[float] = []
@@ -184,22 +189,33 @@ class _Watch:
 
     def _work(self) -> None:
         while True:
-            self._scan_where_due()
-            arrived = self._poll(KEEP_OUT_EVERY_S if self._kept_out else REST_S)
-            while arrived:
-                self._judge(arrived)
-                time.sleep(KEEP_OUT_EVERY_S if self._kept_out else LOOK_EVERY_S)
-                self._scan_where_due()
-                arrived = self._poll(0)
+            try:
+                self._round()
+            except OSError as error:  # no descriptor is free: one may be at the next round
+                if not self._has_told:
+                    self._has_told = True
+                    log.warning("peer_watch_interrupted", reason=str(error))
+                time.sleep(REST_S)
+
+    def _round(self) -> None:
+        """Wait for what arrives, and look until all of it is read. Raises OSError."""
+        self._scan_where_due()
+        arrived = self._poll(KEEP_OUT_EVERY_S if self._kept_out else REST_S)
+        while arrived:
             self._judge(arrived)
+            time.sleep(KEEP_OUT_EVERY_S if self._kept_out else LOOK_EVERY_S)
+            self._scan_where_due()
+            arrived = self._poll(0)
+        self._judge(arrived)
 
     def _judge(self, arrived: set[int]) -> None:
         waiting = {each: _unread_bytes(each[0]) for each in self._connections if each[0] in arrived}
         if flooding := self._judgement.look(waiting, _memory_bytes(), time.monotonic()):
             now_s = time.monotonic()
             for connection in filter(None, map(self._connections.get, flooding)):
-                self._kept_out[connection.peer] = now_s + KEPT_OUT_S
-                self._close_to_others(connection)
+                if connection.peer:
+                    self._kept_out[connection.peer] = now_s + KEPT_OUT_S
+                    self._close_to_others(connection)
             self._cut(flooding, "floods")
 
     def _poll(self, timeout_s: float) -> set[int]:
@@ -218,13 +234,14 @@ class _Watch:
             give_back()
 
     def _scan(self) -> None:
-        """List the connections anew."""
+        """List the connections anew. Raises OSError, and then nothing has changed."""
+        names = os.listdir("/proc/self/fd")  # noqa: PTH208  # only numbers
         with self._lock:
             addresses = {address for address, count in self._addresses.items() if count > 0}
             before, self._others = self._others, set()
         ended, self._ended = self._ended, set()
         known, self._connections = self._connections, {}
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # only numbers
+        for name in names:
             with suppress(OSError):
                 status = os.stat(int(name))  # noqa: PTH116  # a descriptor
                 each = (int(name), status.st_ino)
@@ -248,7 +265,9 @@ class _Watch:
         self._kept_out = {peer: until_s for peer, until_s in self._kept_out.items() if now_s < until_s}
         if not self._kept_out:
             self._open_to_others()
-        if early := [each for each, its in self._connections.items() if its.peer in self._kept_out]:
+        # A name may be several people's: who was there before is judged by what it sends itself.
+        new = self._connections.keys() - known.keys()
+        if early := [each for each in new if self._connections[each].peer in self._kept_out]:
             self._cut(early, "has flooded")
             self._judgement.pardon()
 
@@ -261,7 +280,7 @@ class _Watch:
             if address not in addresses or copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 return False
             host = "" if is_local else str(copy.getpeername()[0])
-            self._connections[each] = Connection(address, host, host or _process(copy))
+            self._connections[each] = Connection(address, host, host or name_peer(*_credentials(copy)))
         return True
 
     def _close_to_others(self, connection: Connection) -> None:
@@ -291,7 +310,7 @@ class _Watch:
                 self._ended.add(each)
                 self.cut_off += 1
                 if self.cut_off & (self.cut_off - 1) == 0:  # the 1st, 2nd, 4th, 8th …
-                    address, peer = connection.address, connection.peer
+                    address, peer = connection.address, connection.peer or "unknown"
                     log.warning("peer_cut_off", socket=address, peer=peer, reason=reason, count=self.cut_off)
                 # What it has sent already would still be read.
                 while copy.recv(DRAINED_BYTES, socket.MSG_DONTWAIT):
@@ -301,16 +320,40 @@ class _Watch:
 @contextmanager
 def _copy(each: Id) -> Iterator[socket.socket]:
     """Open a socket's descriptor a second time: another one may take its place. Raises OSError."""
-    with socket.socket(fileno=os.dup(each[0])) as copy:
+    descriptor = os.dup(each[0])
+    try:
+        copy = socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    with copy:
         if os.fstat(copy.fileno()).st_ino != each[1]:
             raise OSError("it is another one by now")
         yield copy
 
 
-def _process(connection: socket.socket) -> str:
-    """Name the user at the other end on this machine; of the service's own and root's the process alone."""
+def name_peer(pid: int, uid: int) -> str:
+    """Return a name for whoever is at the other end on this machine; "" where none is its own.
+
+    The user; of the service's own, root's and those that a user namespace does not know, the process alone.
+    """
+    if uid in (0, os.geteuid(), overflow_uid()):
+        return f"process {pid}" if pid > 0 else ""
+    return f"user {uid}"
+
+
+@cache
+def overflow_uid() -> int:
+    """Return the one user that stands for all who have no number in this user namespace."""
+    with suppress(OSError, ValueError):
+        return int(Path("/proc/sys/kernel/overflowuid").read_text())
+    return OVERFLOW_UID
+
+
+def _credentials(connection: socket.socket) -> tuple[int, int]:
+    """Return the process and the user at the other end; 0 for a process of another namespace."""
     pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return f"process {pid}" if uid in (0, os.geteuid()) else f"user {uid}"
+    return pid, uid
 
 
 def _unread_bytes(descriptor: int) -> int:

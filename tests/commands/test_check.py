@@ -354,3 +354,15 @@ def test_several_sources_are_each_looked_at_and_their_price_is_told(settings, re
     price = found(replaced(several, engine=Engine(service="assemblyai")))["price"]
     assert price.warns
     assert "2 sources are 2 sessions at once, and cost 2 times as much as one" in price.text
+
+
+def test_a_stranger_s_lock_that_nobody_would_open_is_left_out(settings, runtime_dir):
+    """A lock of ours that is a link is told of; a name that minuted has no use for is not."""
+    settings.state_dir.mkdir()
+    (settings.state_dir / "foo.lock").symlink_to(runtime_dir / "elsewhere")
+    assert found(settings)["sockets"].ok
+    for name in ("minuted.lock", "transcription.lock", "clock.lock", "audio-run.lock", "turns.sock.lock"):
+        lock = settings.state_dir / name
+        lock.symlink_to(runtime_dir / "elsewhere")
+        assert not found(settings)["sockets"].ok, name
+        lock.unlink()

@@ -145,3 +145,61 @@ def test_known_ones_are_left_to_whom_they_belong() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "1 0 None"
+
+
+TRYING = """
+import os, sys, threading, time
+from pathlib import Path
+from types import SimpleNamespace
+from minuted.config import ConfigError
+from minuted.supervision.orphans import Orphans
+from minuted.supervision.trial import try_sinks
+
+folder, said = Path(sys.argv[1]), []
+
+
+def attempt():
+    try:
+        try_sinks(SimpleNamespace(path=None), folder / "offered.toml", ["delivery/any"])
+        said.append("accepted")
+    except ConfigError as error:
+        said.append(str(error))
+
+
+def state():
+    try:
+        pid = (folder / "pid").read_text().strip()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+orphans = Orphans()
+sys.executable = str(folder / "refusing")
+trial = threading.Thread(target=attempt)
+trial.start()
+while state() != "Z":
+    time.sleep(0.01)
+orphans.reap(time.monotonic() + 60, ())
+(folder / "fifo").write_text("go on")
+trial.join()
+print(*said)
+"""
+REFUSING = """#!/bin/sh
+cat {folder}/fifo &
+echo "minuted: no such sink" >&2
+echo $$ >{folder}/pid.new
+mv {folder}/pid.new {folder}/pid
+exit 78
+"""
+
+
+def test_a_trial_that_is_refused_stays_so_while_a_grandchild_holds_its_pipes(tmp_path: Path) -> None:
+    """It has ended before it is waited for: its exit status is its trial's, whoever looks for orphans."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "refusing").write_text(REFUSING.format(folder=tmp_path))
+    (tmp_path / "refusing").chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", TRYING, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "no such sink\n"

@@ -2,11 +2,15 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from minuted.config import ConfigError, Settings
 from minuted.supervision.sink_credentials import SinkCredentials, without_ours
+from minuted.supervision.stages import commands
+from minuted.supervision.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -59,3 +63,18 @@ def test_an_environment_names_these_or_none() -> None:
     hidden = {"MINUTED_HIDDEN_CREDENTIALS": "/run/credentials/minuted.service", "PATH": "/bin"}
     assert without_ours(ours, "") == hidden
     assert without_ours({"CREDENTIALS_DIRECTORY": "/home/me/keys", "PATH": "/bin"}, "") == {"PATH": "/bin"}
+
+
+def test_a_supervisor_leaves_no_copies_and_removes_what_a_killed_one_left(
+    no_key: None, given: Path, make_settings: Callable[[str], Settings]
+) -> None:
+    """Also where it ends before anything is started: here its key is none."""
+    settings = make_settings('[engine]\nservice = "assemblyai"\n')
+    folder = settings.runtime_dir / "credentials"
+    folder.mkdir(parents=True)
+    (folder / "left.secret").write_text("of a run that was killed")
+    supervisor = Supervisor(settings, "", lambda: (settings, ""), commands)
+    assert [file.name for file in folder.iterdir()] == ["webhook.secret"]
+    with pytest.raises(ConfigError, match="more than one word"):
+        supervisor.run()
+    assert not folder.exists()

@@ -211,13 +211,24 @@ def _sockets(settings: Settings, *, running: bool) -> str:
     for key in ("runtime_dir", "state_dir"):
         folder: Path = getattr(settings, key)
         for file in [] if running else sorted(folder.glob("*.lock")):
-            _check_lock(key, file, folder)
+            if file.name in _lock_names(settings) or file.name.endswith(".sock.lock"):
+                _check_lock(key, file, folder)
     longest = max(
         len(os.fsencode(settings.control_endpoint(f"delivery/{name}"))) for name in (*settings.sinks, "")
     )
     paths = f"paths of {longest - len('ipc://')} bytes at most"
     stale = sum(file.suffix == ".sock" for file in left)
     return f"{paths}; {stale} left by a run that was killed, which the next one replaces" if stale else paths
+
+
+def _lock_names(settings: Settings) -> set[str]:
+    """Return the names of the locks that minuted takes, besides those of its sockets."""
+    from minuted.capture import playing  # noqa: PLC0415  # it loads the journal
+    from minuted.journal import sound_clock  # noqa: PLC0415
+
+    sinks = (f"delivery/{name}" for name in settings.sinks)
+    stages = ("transcription", "engine", *sinks, *(source.stage for source in settings.sources))
+    return {claims.NAME, sound_clock.LOCK, playing.LOCK, *map(claims.lock_of, stages)}
 
 
 def _check_lock(key: str, file: Path, folder: Path) -> None:

@@ -7,9 +7,11 @@ started gets away, however it has detached itself.
 import ctypes
 import os
 import signal
+import subprocess
+import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,27 @@ LOOK_AGAIN_S: Final = 0.02
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 log = structlog.get_logger(__name__)
+
+_waited_for: set[int] = set()
+"""Processes of this one that another thread waits for."""
+_waited_for_lock = threading.Lock()
+
+
+@contextmanager
+def waited_for(start: Callable[[], "subprocess.Popen[bytes]"]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a process whose exit status is its caller's alone, who waits for it. Raises OSError."""
+    with _waited_for_lock:
+        process = start()
+        _waited_for.add(process.pid)
+    try:
+        with process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
+    finally:
+        _waited_for.discard(process.pid)
 
 
 class Orphans:
@@ -39,8 +62,9 @@ class Orphans:
         if now_s < self._looked_s + LOOK_EVERY_S:
             return
         self._looked_s = now_s
-        for pid in self._found(known):
-            _reap(pid)
+        with _waited_for_lock:
+            for pid in self._found({*known, *_waited_for}):
+                _reap(pid)
 
     def end(self, known: Collection[int] = ()) -> int:
         """Kill all of them, and those they leave in turn; return how many there were.

@@ -121,6 +121,15 @@ class Supervisor:
 
     def run(self) -> Outcome:
         """Run until all is over. Raises ConfigError when a process finds the configuration at fault."""
+        try:
+            return self._run()
+        finally:
+            self._notices.close()
+            self._wake_in.close()
+            self._wake_out.close()
+            self._reloading.close()
+
+    def _run(self) -> Outcome:
         self._reloading.begin_with(self._roster.settings, self._text)
         control = ControlServer(
             self._roster.settings.control_endpoint("supervisor"),
@@ -131,25 +140,20 @@ class Supervisor:
             },
         )
         self._watcher.start()
-        try:
-            # To the last moment: an impatient third Ctrl-C must not break into the end.
-            with signals.waking(self._wake_out.fileno(), self._hear_signal):
-                try:
-                    self._loop()
-                finally:
-                    for child in self._roster:
-                        child.kill()
-                    if self._orphans:
-                        self._orphans.end(self._pids())
-                    if self._stop:
-                        self._stop.close()
-                    self._watcher.close()
-                    self._reloading.close()
-                    control.close()
-        finally:
-            self._notices.close()
-            self._wake_in.close()
-            self._wake_out.close()
+        # To the last moment: an impatient third Ctrl-C must not break into the end.
+        with signals.waking(self._wake_out.fileno(), self._hear_signal):
+            try:
+                self._loop()
+            finally:
+                for child in self._roster:
+                    child.kill()
+                if self._orphans:
+                    self._orphans.end(self._pids())
+                if self._stop:
+                    self._stop.close()
+                self._watcher.close()
+                self._reloading.close()
+                control.close()
         return self._conclude()
 
     def _loop(self) -> None:

@@ -20,6 +20,7 @@ from minuted.config import (
     require_keyterms,
 )
 
+from .orphans import waited_for
 from .plans import Plan, names, plan
 from .roster import Stages
 from .sink_credentials import SinkCredentials, without_ours
@@ -132,20 +133,20 @@ def try_sinks(settings: Settings, offered: Path, stages: Collection[str], creden
     path = ["--config", str(settings.path.absolute())] if settings.path else []
     ours = {name: value for name, value in os.environ.items() if name not in (*HANDED_DOWN, "NOTIFY_SOCKET")}
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "minuted", *path, "sinks", *sinks],
-            env={**without_ours(ours, credentials), ACCEPTED_NAME: str(offered)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TRIAL_S_MAX,
-            check=False,
-        )
+        with waited_for(
+            lambda: subprocess.Popen(
+                [sys.executable, "-P", "-m", "minuted", *path, "sinks", *sinks],
+                env={**without_ours(ours, credentials), ACCEPTED_NAME: str(offered)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        ) as process:
+            _, errors = process.communicate(timeout=TRIAL_S_MAX)
     except subprocess.TimeoutExpired:
         raise ConfigError(f"loading {names(sinks)} took longer than {TRIAL_S_MAX:.0f} s") from None
-    if done.returncode:
-        said = [
-            line for line in done.stderr.decode(errors="replace").splitlines() if line.startswith("minuted: ")
-        ]
+    if process.returncode:
+        said = [line for line in errors.decode(errors="replace").splitlines() if line.startswith("minuted: ")]
         raise ConfigError(
             "; ".join(line.removeprefix("minuted: ") for line in said) or "the sinks do not load"
         )
