@@ -19,7 +19,7 @@ MISSING_VAIN_MAX: Final = 3
 RETRY_S: Final = 600.0
 """How long sound waits for a sign that the service tells words again …"""
 LAST_RETRY_S: Final = 5.0
-"""… and how long where the sound has come to its end; four times as long each time."""
+"""… and how long where the sound has come to its end, if it is like speech: a stop has its bound."""
 HEARD_MAX: Final = 3
 """So often sound is heard without a word before it is given up, if nothing shows that the service works."""
 LEAVES_MAX: Final = 1
@@ -106,7 +106,8 @@ class Doubts:
         known = self._open.get(range_id)
         if known is None or known.progress != self._progress or known.evidence is Evidence.BRIEF:
             return False
-        return now_s < known.ended_s + (LAST_RETRY_S * 4 ** (known.heard - 1) if is_last else RETRY_S)
+        last_s = LAST_RETRY_S if known.evidence & LIKE_SPEECH else 0.0
+        return now_s < known.ended_s + (last_s if is_last else RETRY_S)
 
     def is_open(self, range_id: int) -> bool:
         """Return whether a range is heard again because it is in doubt."""
@@ -131,7 +132,7 @@ class Doubts:
         heard = 1 if known is None or known.has_words else known.heard + 1
         works = known is not None and known.progress != self._progress
         may_be_speech = (evidence | (known.evidence if known else evidence)) & ~Evidence.BRIEF
-        if heard == 1 or (heard < HEARD_MAX and not works and may_be_speech):
+        if heard == 1 or (heard < HEARD_MAX and not works and may_be_speech & LIKE_SPEECH):
             self._open[range_id] = _Open(evidence, self._progress, now_s, heard)
             return Verdict.AGAIN
         assert known is not None
