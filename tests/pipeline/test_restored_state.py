@@ -1,4 +1,4 @@
-"""state_dir was put back from yesterday's backup: no word is cut, no number means two records, and it is said."""
+"""state_dir was put back from a backup: no word is cut, no number means two records, and it is said."""
 
 import json
 import shutil
