@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from minuted import Gap, Sink, Turn
+
+BEYOND_BYTES_MAX: Final = 1 << 20
+"""Of what others appended since the last line, how much is searched for one that a kill left uncommitted."""
 
 
 class FileLog(Sink):
@@ -23,40 +27,61 @@ class FileLog(Sink):
         self._append(line_of(gap))
 
     def _append(self, line: bytes) -> None:
-        file, is_ours = self._opened()
+        file, committed_bytes = self._opened()
         try:
-            end_bytes = os.fstat(file).st_size
-            rest = line if is_ours else missing(line, _tail(file, end_bytes, len(line) + 1))
-            try:
-                if os.pwrite(file, rest, end_bytes) < len(rest):
-                    raise OSError(f"no room for a whole line in {self.path}")
-                os.fdatasync(file)
-            except OSError:
-                os.ftruncate(file, end_bytes)
-                raise
-            if not is_ours:
+            status = os.fstat(file)
+            if committed_bytes is None:
+                rest = missing(line, _read(file, status.st_size - len(line) - 1, status.st_size))
+            else:
+                beyond = _read(file, committed_bytes, min(status.st_size, committed_bytes + BEYOND_BYTES_MAX))
+                if there_bytes := whole_until(line, beyond):
+                    os.fdatasync(file)
+                    self._commit(status.st_ino, committed_bytes + there_bytes)
+                    return
+                tail = _read(file, max(committed_bytes, status.st_size - len(line) - 1), status.st_size)
+                torn_bytes = torn(line, tail)
+                if torn_bytes:
+                    os.ftruncate(file, status.st_size - torn_bytes)
+                rest = missing(line, tail[: len(tail) - torn_bytes])
+            self._commit(status.st_ino, self._written(file, rest))
+            if committed_bytes is None:
                 _sync_folder(self.path.parent)
-            inode = os.fstat(file).st_ino
         finally:
             os.close(file)
-        self.checkpoint = {"path": str(self.path), "inode": inode, "bytes": end_bytes + len(rest)}
 
-    def _opened(self) -> tuple[int, bool]:
-        """Open the file, cut to what is committed, and say whether it is the file of the checkpoint."""
+    def _commit(self, inode: int, until_bytes: int) -> None:
+        self.checkpoint = {"path": str(self.path), "inode": inode, "bytes": until_bytes}
+
+    def _written(self, file: int, rest: bytes) -> int:
+        """Append what is left of a line, on the disk; return where it ends. Of a failure nothing is left."""
+        written_bytes = os.write(file, rest)
+        # It goes behind what somebody else appended meanwhile.
+        until_bytes = os.lseek(file, 0, os.SEEK_CUR) if rest else os.fstat(file).st_size
+        from_bytes = until_bytes - written_bytes
+        try:
+            if written_bytes < len(rest):
+                raise OSError(f"no room for a whole line in {self.path}")
+            os.fdatasync(file)
+        except OSError:
+            if os.fstat(file).st_size == until_bytes:
+                os.ftruncate(file, from_bytes)
+            raise
+        return until_bytes
+
+    def _opened(self) -> tuple[int, int | None]:
+        """Open the file; return with it how much of it is committed, None where it is another file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_symlink() and self.path.lstat().st_uid not in (0, os.geteuid()):
             raise PermissionError(f"{self.path} is another user's link: remove it")
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         status = os.fstat(file)
-        committed_bytes = self.checkpoint.get("bytes", 0)
+        committed_bytes = int(self.checkpoint.get("bytes", 0))
         is_ours = (
             self.checkpoint.get("path") == str(self.path)
             and self.checkpoint.get("inode") == status.st_ino
             and status.st_size >= committed_bytes
         )
-        if is_ours and status.st_size > committed_bytes:
-            os.ftruncate(file, committed_bytes)
-        return file, is_ours
+        return file, committed_bytes if is_ours else None
 
 
 def line_of(record: Turn | Gap) -> bytes:
@@ -65,7 +90,7 @@ def line_of(record: Turn | Gap) -> bytes:
 
 
 def missing(line: bytes, tail: bytes) -> bytes:
-    """Give what a file of unknown history that ends in `tail` still needs to end in `line`.
+    """Return what a file that ends in `tail` still needs to end in `line`.
 
     A kill before the first checkpoint may have left all of the line there, or its beginning.
     """
@@ -75,9 +100,27 @@ def missing(line: bytes, tail: bytes) -> bytes:
     return line.removeprefix(unfinished) if line.startswith(unfinished) else b"\n" + line
 
 
-def _tail(file: int, end_bytes: int, tail_bytes: int) -> bytes:
-    begin_bytes = max(0, end_bytes - tail_bytes)
-    return os.pread(file, end_bytes - begin_bytes, begin_bytes)
+def whole_until(line: bytes, beyond: bytes) -> int:
+    """Return up to where the line stands whole in what lies beyond the committed end; 0 where it does not.
+
+    A kill after the write leaves it there, and whatever somebody else appended may stand around it.
+    """
+    at = (b"\n" + beyond).find(b"\n" + line)
+    return at + len(line) if at >= 0 else 0
+
+
+def torn(line: bytes, tail: bytes) -> int:
+    """Return how many bytes at the end are the beginning of the line, and so of a write that was cut short.
+
+    A power cut may leave zeros in the place of what was written.
+    """
+    unfinished = tail.rpartition(b"\n")[2]
+    return len(unfinished) if line.startswith(unfinished.rstrip(b"\0")) else 0
+
+
+def _read(file: int, from_bytes: int, until_bytes: int) -> bytes:
+    from_bytes = max(0, from_bytes)
+    return os.pread(file, until_bytes - from_bytes, from_bytes)
 
 
 def _sync_folder(folder: Path) -> None:

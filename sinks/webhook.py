@@ -7,38 +7,43 @@ Source of the headers and the rules: the specification at standardwebhooks.com.
 
 import base64
 import binascii
-import email.utils
 import hashlib
 import hmac
 import ipaddress
 import json
 import os
-import queue
 import re
-import threading
 import time
 import unicodedata
 import zlib
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal
 
 import httpx
 import structlog
 
-from minuted import Gap, Reject, Retry, Sink, Turn, __version__
+from minuted import Gap, Reject, Retry, Sink, Turn, __version__, http_client
 
 BODY_BYTES_MAX: Final = 20_000
 """What receivers are asked to take; a body above it goes without its words, and then as it is."""
-ANSWER_BYTES_MAX: Final = 65_536
-"""An answer's body is read up to here, so that its connection can serve again; beyond it is closed."""
-REFUSALS_MAX: Final = 3
-"""A message refused this often is put aside."""
+TRIES_MIN: Final = 3
+"""Before a refused message is put aside."""
 PUT_ASIDE_MAX: Final = 3
 """After this many put aside in a row it is the receiver that is wrong: nothing more is put aside."""
+PUT_ASIDE_AFTER_S_MAX: Final = 7 * 86_400.0
+PAUSE_S_MIN: Final = 1.0
+PAUSE_S_MAX: Final = 3600.0
+"""What an answer may ask for: less would be a flood, and more a loss when the records are no longer kept."""
 GONE_WAIT_S: Final = 3600.0
 """How long a receiver that says it is gone for good (410) is left alone."""
+AGAIN: Final = (
+    *(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE),
+    *(HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS),
+)
+"""Client errors that are never a message's own."""
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +59,8 @@ class Webhook(Sink):
     """Send each word with its times, too."""
     timeout_s: float = 15.0
     """How long a message may take in all, from looking up the address to the status of the answer."""
+    put_aside_after_s: float = 600.0
+    """How long a message that is refused (400, 404 …) is tried before it is put aside; later ones wait."""
 
     def __post_init__(self) -> None:
         check_url(self.url)
@@ -62,13 +69,13 @@ class Webhook(Sink):
             raise ValueError("secret and secret_file are both set; one is enough")
         if not 0 < self.timeout_s <= 300:
             raise ValueError("timeout_s is not between 0 and 300")
+        if not 0 <= self.put_aside_after_s <= PUT_ASIDE_AFTER_S_MAX:
+            raise ValueError(f"put_aside_after_s is not between 0 and {PUT_ASIDE_AFTER_S_MAX:.0f}")
 
     def open(self) -> None:
         self._keys = keys_of(self._found_secret())
-        self._client = self._make_client()
-        self._refused_id = ""
-        self._refusals = 0
-        self._put_aside = 0
+        self._refusals = Refusals(self.put_aside_after_s)
+        self._now_s = time.monotonic
         if not self._keys:
             log.warning("webhook_unsigned", sink=self.name, to=origin_of(self.url))
 
@@ -85,18 +92,6 @@ class Webhook(Sink):
     def gap(self, gap: Gap) -> None:
         self._post(gap)
 
-    def close(self) -> None:
-        self._client.close()
-
-    def _make_client(self) -> httpx.Client:
-        # Proxies of the environment are for the way out, never for this machine or its network.
-        return httpx.Client(
-            timeout=self.timeout_s,
-            follow_redirects=False,
-            trust_env=httpx.URL(self.url).scheme == "https",
-            headers={"content-type": "application/json", "user-agent": f"minuted/{__version__}"},
-        )
-
     def _found_secret(self) -> str:
         credential = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent", f"{self.name}.secret")
         file = self.secret_file or (credential if credential.is_file() else None)
@@ -109,83 +104,106 @@ class Webhook(Sink):
 
     def _post(self, record: Turn | Gap) -> None:
         message = json.loads(self.prepared or self.prepare(record))
-        message_id = message["id"]
+        message_id, origin = message["id"], origin_of(self.url)
         try:
-            status, headers = self._send(message_id, message["body"].encode())
-        except httpx.HTTPError as error:
-            # Not the error's own text: it may hold the address.
-            raise Retry(f"{origin_of(self.url)}: {reason_of(error)}") from None
-        verdict = judge(status)
+            answer = self._send(message_id, message["body"].encode())
+        except http_client.ExchangeError as error:
+            self._refusals.interrupt()
+            raise Retry(f"{origin}: {error}") from None
+        verdict = judge(answer.status)
         if verdict == "delivered":
-            self._put_aside = 0
+            self._refusals.accept()
             return
+        note = "; redirects are not followed" if 300 <= answer.status < 400 else ""
         if verdict == "refused":
-            self._refuse(message_id, status)
-        # The date is one of their clock, and so is now.
-        now_s = date_s(headers.get("date", "")) or time.time()
-        after_s = retry_after_s(headers.get("retry-after", ""), now_s)
-        if status == httpx.codes.GONE:
-            after_s = after_s or GONE_WAIT_S
-        note = "; redirects are not followed" if 300 <= status < 400 else ""
-        raise Retry(f"{origin_of(self.url)}: HTTP {status}{note}", after_s)
+            is_due = self._refusals.refuse(message_id, self._now_s())
+            note = f"; {self._refusals}"
+            if is_due:
+                raise Reject(f"{origin}: HTTP {answer.status}{note}")
+        else:
+            self._refusals.interrupt()
+        after_s = pause_s(answer)
+        if after_s is not None:
+            note += f"; next try in {length(after_s)}"
+        raise Retry(f"{origin}: HTTP {answer.status}{note}", after_s)
 
-    def _send(self, message_id: str, body: bytes) -> tuple[int, httpx.Headers]:
-        headers = {"webhook-id": message_id, "webhook-timestamp": str(int(time.time()))}
+    def _send(self, message_id: str, body: bytes) -> http_client.Answer:
+        headers = {
+            "content-type": "application/json",
+            "user-agent": f"minuted/{__version__}",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(time.time())),
+        }
         if self._keys:
             headers["webhook-signature"] = sign(self._keys, message_id, headers["webhook-timestamp"], body)
-        # Each step of an exchange may be in time and their sum not: one wait holds for all of it.
-        exchange = _Exchange(self._client, self.url, headers, body)
-        until_s = time.monotonic() + self.timeout_s
-        try:
-            outcome = exchange.outcome.get(timeout=self.timeout_s)
-            exchange.join(until_s - time.monotonic())
-        except queue.Empty:
-            outcome = Retry(f"{origin_of(self.url)}: no answer within {self.timeout_s:g} s")
-        if exchange.is_alive():
-            # What is left of it ends with its connection.
-            self._client.close()
-            self._client = self._make_client()
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    def _refuse(self, message_id: str, status: int) -> None:
-        """Put the message aside when it was refused often enough and the receiver took others."""
-        self._refusals = self._refusals + 1 if message_id == self._refused_id else 1
-        self._refused_id = message_id
-        if self._refusals >= REFUSALS_MAX and self._put_aside < PUT_ASIDE_MAX:
-            self._put_aside += 1
-            raise Reject(f"{origin_of(self.url)}: HTTP {status}, {self._refusals} times")
+        return http_client.exchange(
+            "POST",
+            self.url,
+            timeout_s=self.timeout_s,
+            headers=headers,
+            content=body,
+            # Proxies of the environment are for the way out, never for this machine or its network.
+            proxies=httpx.URL(self.url).scheme == "https",
+        )
 
 
-class _Exchange(threading.Thread):
-    """One request and its answer; the status is told as soon as it has come."""
+@dataclass
+class Refusals:
+    """Since when a message is refused, and how many were put aside in a row. Pure."""
 
-    def __init__(self, client: httpx.Client, url: str, headers: dict[str, str], body: bytes) -> None:
-        super().__init__(name="exchange", daemon=True)
-        self.outcome: queue.SimpleQueue[tuple[int, httpx.Headers] | Exception] = queue.SimpleQueue()
-        self._exchange = partial(client.stream, "POST", url, content=body, headers=headers)
-        self.start()
+    put_aside_after_s: float
+    message_id: str = ""
+    tries: int = 0
+    since_s: float = 0.0
+    now_s: float = 0.0
+    put_aside: int = 0
 
-    def run(self) -> None:
-        try:
-            with self._exchange() as answer:
-                self.outcome.put((answer.status_code, answer.headers))
-                # The matter is decided; the rest is read so that the connection can serve again.
-                read_bytes = 0
-                for chunk in answer.iter_raw():
-                    read_bytes += len(chunk)
-                    if read_bytes > ANSWER_BYTES_MAX:
-                        break
-        except Exception as error:  # after the status nobody asks for it
-            self.outcome.put(error)
+    def refuse(self, message_id: str, now_s: float) -> bool:
+        """Count a refusal; return whether the message is to be put aside."""
+        if message_id != self.message_id:
+            self.message_id, self.tries, self.since_s = message_id, 0, now_s
+        self.tries, self.now_s = self.tries + 1, now_s
+        if self.is_held or self.tries < TRIES_MIN or now_s - self.since_s < self.put_aside_after_s:
+            return False
+        self.put_aside += 1
+        return True
+
+    def interrupt(self) -> None:
+        """Begin to count anew: what failed otherwise was not refused."""
+        self.message_id = ""
+
+    def accept(self) -> None:
+        self.message_id, self.put_aside = "", 0
+
+    @property
+    def is_held(self) -> bool:
+        return self.put_aside >= PUT_ASIDE_MAX
+
+    def __str__(self) -> str:
+        refused = f"refused {self.tries} times in {length(self.now_s - self.since_s)}"
+        if self.is_held:
+            return f"{refused}, as {PUT_ASIDE_MAX} before it: tried until the receiver is mended"
+        return f"{refused}, put aside after {length(self.put_aside_after_s)}"
+
+
+def pause_s(answer: http_client.Answer) -> float | None:
+    """Return how long to wait before the next try, where the answer has a say in it, within bounds."""
+    if answer.status == HTTPStatus.GONE and not answer.retry_after_s:
+        return GONE_WAIT_S
+    if answer.retry_after_s is None:
+        return None
+    return min(max(answer.retry_after_s, PAUSE_S_MIN), PAUSE_S_MAX)
+
+
+def length(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def judge(status: int) -> Literal["delivered", "refused", "again"]:
     """Say what an HTTP status means for a message: only 2xx is success, a redirect is a failure."""
     if 200 <= status < 300:
         return "delivered"
-    if 400 <= status < 500 and status not in (408, 410, 425, 429):
+    if 400 <= status < 500 and status not in AGAIN:
         return "refused"
     return "again"
 
@@ -268,30 +286,3 @@ def origin_of(url: str) -> str:
     """Give what of an address may be shown: a path or query may be a secret as much as a password."""
     parts = httpx.URL(url)
     return f"{parts.scheme}://{parts.netloc.decode()}"
-
-
-def reason_of(error: httpx.HTTPError) -> str:
-    """Name a network error without the address that its own text may hold."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return f"{type(error).__name__}: {cause.strerror}"
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
-
-
-def retry_after_s(value: str, now_s: float) -> float | None:
-    """Read a Retry-After header: seconds or an HTTP date; None where it says nothing usable."""
-    value = value.strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return float(value)
-    at_s = date_s(value)
-    return None if at_s is None else max(0.0, at_s - now_s)
-
-
-def date_s(value: str) -> float | None:
-    """Return an HTTP date in epoch seconds; None for what is none."""
-    try:
-        return email.utils.parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return None

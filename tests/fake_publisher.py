@@ -52,6 +52,7 @@ class FakePublisher:
         self.records: list[Record] = [turn(seq) for seq in range(1, records + 1)]
         self.first_seq = 1
         """Earlier ones are no longer kept."""
+        self.forks: list[tuple[str, int]] = []
         self.silent = False
         """No live messages and no heartbeats."""
         self.deaf = False
@@ -136,6 +137,7 @@ def end_marker(publisher: Any, next_seq: int) -> dict[str, Any]:
         "first_seq": publisher.first_seq if publisher.last_seq >= publisher.first_seq else 0,
         "next_seq": next_seq,
         "last_seq": publisher.last_seq,
+        "forks": [list(fork) for fork in publisher.forks],
     }
 
 

@@ -7,6 +7,7 @@ from .messages import Gap, Turn, Word
 from .sink import Reject, Retry, Sink
 
 if TYPE_CHECKING:
+    from . import http_client
     from .delivery.subscription import Subscription
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ __all__ = [
     "Turn",
     "Word",
     "__version__",
+    "http_client",
 ]
 
 

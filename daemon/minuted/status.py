@@ -32,6 +32,7 @@ _DETAILS: Final = (
     ("missed", "{} missed"),
     ("damaged", "{} damaged records"),
     ("resets", "{} state values begun anew"),
+    ("put_back", "{}"),
     ("heard_again", "{} stretches heard again"),
     ("dropped", "{} dropped"),
     ("retries", "{} retries"),

@@ -152,7 +152,8 @@ def _words(stages: Stages, now_ms: int, since_ms: Mapping[str, int]) -> list[str
 def _damage(transcription: Mapping[str, Any]) -> list[str]:
     """Return what of the turn journal could not be read."""
     records, values = transcription.get("damaged") or 0, transcription.get("resets") or 0
-    said = [f"{records} {'record is' if records == 1 else 'records are'} damaged"] if records else []
+    said = [str(transcription["put_back"])] if transcription.get("put_back") else []
+    said += [f"{records} {'record is' if records == 1 else 'records are'} damaged"] if records else []
     return [*said, f"{values} {'value' if values == 1 else 'values'} begun anew"] if values else said
 
 

@@ -17,6 +17,7 @@ class Journal:
         self.follower = Follower(after_seq, epoch, self.now_s, partials=partials)
         self.epoch = "one"
         self.first_seq = 1
+        self.forks: list[tuple[str, int]] = []
         self.records: list[Record] = []
         self.question: Question | None = None
         self.given: list[tuple[str, int]] = []
@@ -35,6 +36,12 @@ class Journal:
 
     def beat(self) -> None:
         self.follower.hear(Heartbeat(epoch=self.epoch, last_seq=self.last_seq), self.now_s)
+
+    def put_back(self, epoch: str, to_seq: int) -> None:
+        """Lose the records behind `to_seq`, and go on under another epoch."""
+        del self.records[to_seq:]
+        self.forks.append((self.epoch, self.last_seq))
+        self.epoch = epoch
 
     def ask(self) -> Question | None:
         """Have the follower ask; what it asked before is lost when it asks anew."""

@@ -3,6 +3,8 @@
 import itertools
 from typing import Any
 
+import pytest
+
 from delivery.journal import Journal
 from fake_publisher import end_marker, turn
 from minuted.delivery.following import (
@@ -13,6 +15,7 @@ from minuted.delivery.following import (
     SILENCE_S,
     Position,
     Question,
+    forks_of,
 )
 from minuted.messages import Gap, Heartbeat
 
@@ -112,6 +115,62 @@ def test_a_new_journal_is_told_and_given_from_its_first_record() -> None:
     journal.settle()
     assert journal.positions == [Position("two", 0, "new journal")]
     assert journal.given[3:] == [("two", 1), ("two", 2)]
+
+
+@pytest.mark.parametrize(
+    ("had", "given", "positions"),
+    [
+        (2, [("one", 3), ("two", 4), ("two", 5)], [Position("two", 3, "forked")]),
+        (3, [("two", 4), ("two", 5)], [Position("two", 3, "forked")]),
+        (9, [("two", 4), ("two", 5)], [Position("two", 3, "forked")]),
+    ],
+    ids=["behind", "there", "beyond"],
+)
+def test_a_journal_that_was_put_back_is_gone_on_with_where_it_forked(
+    had: int, given: list[tuple[str, int]], positions: list[Position]
+) -> None:
+    """What came before is the same as ever, under the same epoch; nothing of it comes again."""
+    journal = Journal(after_seq=had)
+    journal.publish(9, arrives=False)
+    journal.put_back("two", 3)
+    journal.publish(2, arrives=False)
+    journal.settle()
+    assert journal.given == given
+    assert journal.positions == positions
+
+
+def test_a_subscriber_may_have_slept_through_several_forks() -> None:
+    journal = Journal(after_seq=1)
+    journal.publish(4, arrives=False)
+    journal.put_back("two", 2)
+    journal.publish(2, arrives=False)
+    journal.put_back("three", 4)
+    journal.put_back("four", 4)
+    journal.publish(1, arrives=False)
+    journal.settle()
+    assert journal.given == [("one", 2), ("two", 3), ("two", 4), ("four", 5)]
+    assert [position.epoch for position in journal.positions] == ["two", "three", "four"]
+
+
+def test_a_fork_while_it_is_followed_is_seen() -> None:
+    """Records of the lost branch that are under way are not taken for those of the new one."""
+    journal = Journal()
+    journal.beat()
+    journal.publish(5)
+    journal.take()
+    journal.put_back("two", 3)
+    journal.publish(3, arrives=False)
+    journal.settle()
+    assert journal.given == [*(("one", seq) for seq in range(1, 6)), *(("two", seq) for seq in (4, 5, 6))]
+
+
+@pytest.mark.parametrize(
+    "forks", [None, "x", [["one"]], [["one", "3"]], [["other", 3]], [["one", True]], [3], {"one": 3}]
+)
+def test_forks_that_cannot_be_read_make_it_a_new_journal(forks: Any) -> None:
+    """As publishers of an older version are."""
+    assert forks_of({"epoch": "two", "forks": forks}, "one") == []
+    assert forks_of({"epoch": "two"}, "one") == []
 
 
 def test_a_heartbeat_left_over_from_the_old_journal_changes_nothing() -> None:

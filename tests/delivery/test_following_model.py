@@ -7,6 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from delivery.journal import Journal
+from minuted.messages import Turn
 
 LOSSES = st.frozensets(st.integers(0, 6), max_size=4)
 STEPS = st.one_of(
@@ -63,3 +64,35 @@ def test_a_change_of_journal_loses_and_repeats_nothing_of_the_new_one(steps: lis
         by_epoch.setdefault(epoch, []).append(seq)
     assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in by_epoch.values())
     assert by_epoch.get(journal.epoch, []) == list(range(1, journal.last_seq + 1))
+
+
+@hypothesis_settings(max_examples=200)
+@given(
+    st.lists(STEPS | st.tuples(st.just("put_back"), st.integers(0, 5), st.booleans()), max_size=60),
+    st.integers(0, 3),
+)
+def test_a_journal_that_is_put_back_loses_and_repeats_nothing(
+    steps: list[tuple[Any, ...]], earlier: int
+) -> None:
+    """Which record it is tell its number and the epoch it was made under."""
+    journal = Journal(after_seq=earlier)
+    journal.publish(earlier, arrives=False)
+    for name, *arguments in steps:
+        if name == "wait":
+            journal.now_s += arguments[0]
+        elif name == "publish":
+            journal.publish(arguments[0], arrives=arguments[1])
+        elif name == "put_back":
+            # One from before the last fork would know nothing of it: a new journal to who comes from there.
+            earliest = max([0, *(seq for _, seq in journal.forks)])
+            journal.put_back(f"{journal.epoch}'", max(earliest, journal.last_seq - arguments[0]))
+            if arguments[1]:
+                journal.question = None
+            journal.beat()
+        else:
+            getattr(journal, name)(*arguments)
+    journal.settle()
+    assert len(set(journal.given)) == len(journal.given)
+    made = [(record.session_id, record.seq) for record in journal.records if isinstance(record, Turn)]
+    had = min([earlier, *(seq for _, seq in journal.forks)])
+    assert [each for each in journal.given if each in made] == made[had:]

@@ -15,6 +15,7 @@ import msgpack
 import pytest
 
 import sample_records
+from journal.copies import age
 from minuted.journal import database
 from minuted.journal.stored import marker
 from minuted.journal.turns import TurnJournal
@@ -254,6 +255,44 @@ def test_numbers_are_not_given_again_where_yesterday_s_file_was_put_back(
         assert journal.commit(TURN).seq == COUNT + 12
         assert types(journal)[COUNT:] == ["damaged"] * 11 + ["turn"]
     assert "records_gone" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("has_mark", [True, False], ids=["the whole folder", "turns.db alone"])
+def test_a_folder_that_was_put_back_goes_on_under_a_new_epoch(
+    path: Path, tmp_path: Path, has_mark: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody can tell which numbers were given since: under the old name they would be given twice."""
+    kept = tmp_path.with_name(f"{tmp_path.name}-yesterday")
+    shutil.copytree(tmp_path, kept)
+    with closing(TurnJournal(path)) as journal:
+        before = journal.epoch
+        assert not journal.is_put_back
+        journal.commit(TURN)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    for file in kept.iterdir():
+        if has_mark or file.name == "turns.db":
+            shutil.copy2(file, tmp_path)
+    if has_mark:
+        age(path.with_suffix(".original"))
+    for _ in range(2):
+        with closing(TurnJournal(path)) as journal:
+            assert journal.epoch != before
+            assert journal.forks == [(before, COUNT)]
+            assert len(types(journal)) >= COUNT, "what was recorded before is still there"
+            put_back = journal.is_put_back
+            journal.commit(TURN)
+    assert not put_back, "said once"
+    assert capsys.readouterr().out.count("journal_put_back") == 1
+
+
+def test_a_journal_of_an_older_version_is_no_copy(path: Path) -> None:
+    """It has no mark yet."""
+    path.with_suffix(".original").unlink()
+    change(path, "DELETE FROM state WHERE key = 'is_marked'")
+    with closing(TurnJournal(path)) as journal:
+        assert not journal.is_put_back
+        assert journal.forks == []
 
 
 def test_a_journal_that_is_gone_is_told_of(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

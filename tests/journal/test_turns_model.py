@@ -26,7 +26,7 @@ from minuted.messages import Gap, Record
 IS_LONG = os.environ.get("MINUTED_TEST_PROFILE") == "long"
 FAST_DISK = "/dev/shm" if Path("/dev/shm").is_dir() else None
 BLOCK_BYTES = 512
-FILES = ("turns.db", "turns.db-wal")
+FILES = ("turns.db", "turns.db-wal", "turns.original")
 PAGE_MAX, PRUNED_MAX, WAL_PAGES = 5, 4, 9
 """Small, so that every bound is met."""
 

@@ -33,6 +33,7 @@ path = "@output/turns.jsonl"
 [sinks.webhook]
 url = "http://me:{password}@127.0.0.1:{hook}/{path}?token={query}"
 secret = "{secret}"
+put_aside_after_s = 0
 [sinks.away]
 use = "webhook"
 url = "http://me:{password}@127.0.0.1:9/{path}?token={query}"

@@ -59,11 +59,12 @@ def test_a_cut_at_any_byte_of_an_uncommitted_line_leaves_every_line_once(tmp_pat
     sink.write(turn(2, "The second."))
     whole = path.read_bytes()
     for length in range(len(first), len(whole) + 1):
-        path.write_bytes(whole[:length])
-        again = opened("file_log", committed, path=path)
-        assert path.read_bytes() == first
-        again.write(turn(2, "The second."))
-        assert path.read_bytes() == whole
+        for zeros in (b"", bytes(len(whole) - length)):
+            path.write_bytes(whole[:length] + zeros)
+            again = opened("file_log", committed, path=path)
+            assert path.read_bytes().startswith(first)
+            again.write(turn(2, "The second."))
+            assert path.read_bytes() == whole
 
 
 def test_a_cut_at_any_byte_of_the_very_first_line_leaves_it_once(tmp_path):
@@ -88,6 +89,126 @@ def test_a_file_of_somebody_elses_is_added_to_on_a_new_line(tmp_path, foreign):
     content = path.read_bytes()
     assert content.startswith(foreign)
     assert json.loads(content[len(foreign) :].strip() if foreign != b'{"v":' else content)["seq"] == 1
+
+
+NOTES = [
+    b"a note\n",
+    b"half a note",
+    b'{"seq": 2}\n',
+    b"\n\n",
+    b"x" * 5000 + b"\n",
+    b"\xff\xfe\n",
+    b'{"v": "mine',
+]
+
+
+@pytest.mark.parametrize("note", NOTES, ids=lambda note: repr(note[:12]))
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_what_somebody_appends_is_kept(tmp_path, note, is_restarted):
+    """A remark in the margin, whether or not its line is whole."""
+    path = tmp_path / "turns.jsonl"
+    sink = opened("file_log", path=path)
+    sink.write(turn(1))
+    expected = path.read_bytes()
+    for seq in (2, 3):
+        with path.open("ab") as other:
+            other.write(note)
+        if is_restarted:
+            sink = opened("file_log", sink.checkpoint, path=path)
+        sink.write(turn(seq))
+        expected += note + (b"" if note.endswith(b"\n") else b"\n") + file_log.line_of(turn(seq))
+        assert path.read_bytes() == expected
+
+
+@pytest.mark.parametrize("note", NOTES, ids=lambda note: repr(note[:12]))
+def test_what_somebody_appends_around_a_kill_is_kept_and_the_line_comes_once(tmp_path, note):
+    """Before the write that was not committed, and after it."""
+    path = tmp_path / "turns.jsonl"
+    sink = opened("file_log", path=path)
+    sink.write(turn(1))
+    committed, first, line = sink.checkpoint, path.read_bytes(), file_log.line_of(turn(2))
+    gap_ = b"" if note.endswith(b"\n") else b"\n"
+    for length in (*range(0, len(line), 7), len(line)):
+        path.write_bytes(first + note + gap_ + line[:length])
+        opened("file_log", committed, path=path).write(turn(2))
+        assert path.read_bytes() == first + note + gap_ + line
+    path.write_bytes(first + line + note)
+    again = opened("file_log", committed, path=path)
+    again.write(turn(2))
+    assert path.read_bytes() == first + line + note
+    again.write(turn(3))
+    assert path.read_bytes() == first + line + note + gap_ + file_log.line_of(turn(3))
+    path.write_bytes(first + line[:40] + note)
+    opened("file_log", committed, path=path).write(turn(2))
+    assert path.read_bytes() == first + line[:40] + note + gap_ + line
+
+
+@given(st.binary(max_size=300), st.integers(0, 400), st.binary(max_size=300))
+def test_only_what_was_written_here_is_ever_cut(before, written_bytes, after):
+    """Whatever stands beyond the last committed line."""
+    line = file_log.line_of(turn(2))
+    beyond = before + b"\n" + line[:written_bytes] + after
+    cut = file_log.torn(line, beyond)
+    piece = beyond[len(beyond) - cut :]
+    assert line.startswith(piece.rstrip(b"\0"))
+    assert b"\n" not in piece
+
+
+def test_lines_that_a_restored_place_knows_nothing_of_are_kept(tmp_path):
+    """state_dir came from yesterday's backup: what follows is other words under the same numbers."""
+    path = tmp_path / "turns.jsonl"
+    sink = opened("file_log", path=path)
+    sink.write(turn(1))
+    yesterday = sink.checkpoint
+    for seq in (2, 3, 4):
+        sink.write(turn(seq))
+    before = path.read_bytes()
+    restored = opened("file_log", yesterday, path=path)
+    assert path.read_bytes() == before
+    for seq in (2, 3):
+        restored.write(turn(seq, "Said today."))
+    assert path.read_bytes() == before + b"".join(
+        file_log.line_of(turn(seq, "Said today.")) for seq in (2, 3)
+    )
+
+
+def test_records_that_come_again_after_the_place_was_restored_are_not_written_twice(tmp_path):
+    """Only the sink's own place came from a backup: the journal gives it the same records again."""
+    path = tmp_path / "turns.jsonl"
+    sink = opened("file_log", path=path)
+    sink.write(turn(1))
+    yesterday = sink.checkpoint
+    for seq in (2, 3, 4):
+        sink.write(turn(seq))
+    before = path.read_bytes()
+    restored = opened("file_log", yesterday, path=path)
+    for seq in (2, 3, 4, 5):
+        restored.write(turn(seq))
+    assert path.read_bytes() == before + file_log.line_of(turn(5))
+
+
+def test_what_is_appended_at_the_same_moment_is_not_written_over(tmp_path, monkeypatch):
+    """Between the look at the file's end and the write."""
+    path = tmp_path / "turns.jsonl"
+    sink = opened("file_log", path=path)
+    sink.write(turn(1))
+    look = file_log.os.fstat
+
+    def look_and_be_overtaken(file):
+        status = look(file)
+        if not overtaken:
+            overtaken.append(True)
+            with path.open("ab") as other:
+                other.write(b"a note\n")
+        return status
+
+    overtaken = []
+    monkeypatch.setattr(file_log.os, "fstat", look_and_be_overtaken)
+    sink.write(turn(2))
+    monkeypatch.undo()
+    sink.write(turn(3))
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert lines == [file_log.line_of(turn(1)), b"a note\n", *(file_log.line_of(turn(seq)) for seq in (2, 3))]
 
 
 @given(st.binary(max_size=300), st.integers(0, 400))

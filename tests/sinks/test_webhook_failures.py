@@ -1,11 +1,8 @@
 """What a receiver may answer, and what the webhook makes of it."""
 
 import json
-import socket
 import threading
-import time
-from contextlib import closing, suppress
-from email.utils import formatdate
+from contextlib import closing
 
 import httpx
 import pytest
@@ -13,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Verifier
 
-from minuted import Reject, Retry
+from minuted import Retry
 from sinks.receiving import SECRET, Answer, receiving, webhook
 from sinks.samples import opened, turn
 
@@ -86,82 +83,12 @@ def test_a_receiver_that_does_not_answer_in_time_is_tried_again(receiver):
         hang.set()
 
 
-class Dripping:
-    """A receiver that sends the same piece again and again, each in time."""
-
-    def __init__(self, begin, piece):
-        self._pieces = begin, piece
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/turns"
-        self.ended = threading.Event()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        with self._listener, self._listener.accept()[0] as connection:
-            connection.recv(65_536)
-            begin, piece = self._pieces
-            with suppress(OSError):
-                connection.sendall(begin)
-                while True:
-                    connection.sendall(piece)
-                    time.sleep(0.05)
-        self.ended.set()
-
-
-@pytest.mark.parametrize(
-    ("begin", "piece"),
-    [(b"HTTP/1.1 204 No Content\r\n", b"X: y\r\n"), (b"", b"HTTP/1.1 102 Processing\r\n\r\n")],
-    ids=["a head without end", "1xx without end"],
-)
-def test_an_answer_that_never_comes_to_its_point_is_cut_off_in_time(begin, piece):
-    dripping = Dripping(begin, piece)
-    with closing(opened("webhook", url=dripping.url, secret=SECRET, timeout_s=0.4)) as sink:
-        with pytest.raises(Retry, match="no answer within"):
-            sink.write(turn())
-        assert dripping.ended.wait(30)
-
-
-def test_a_body_that_drips_does_not_hold_up_what_was_delivered():
-    dripping = Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b"x")
-    with closing(opened("webhook", url=dripping.url, secret=SECRET, timeout_s=0.4)) as sink:
-        sink.write(turn())
-        assert dripping.ended.wait(30)
-
-
-def test_one_connection_serves_many_turns(sink, receiver):
-    """A handshake a turn would be most of the work."""
-    receiver.answers = [Answer(200, body=b"ok") for _ in range(5)]
-    for seq in range(1, 11):
-        sink.write(turn(seq))
-    assert len({post.connection for post in receiver.posts}) == 1
-
-
 def test_an_endless_answer_is_not_read_to_its_end(sink, receiver):
     """The status has decided; memory and time have bounds."""
     receiver.answers = [Answer(200, {"content-length": str(1 << 40)}, body=b"x" * 1_000_000)]
     sink.write(turn(1))
     sink.write(turn(2))
     assert len(receiver.posts) == 2
-
-
-@pytest.mark.parametrize(
-    ("value", "after_s"),
-    [
-        ("120", 120.0),
-        ("0", 0.0),
-        (formatdate(1000 + 90, usegmt=True), 90.0),
-        (formatdate(1000 - 90, usegmt=True), 0.0),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("1e9", None),
-        ("٣", None),
-        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_date(value, after_s):
-    """Both are in the standard, and nonsense must not stop us."""
-    assert webhook.retry_after_s(value, 1000.0) == after_s
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -180,52 +107,6 @@ def test_a_receiver_that_is_gone_is_left_alone_for_an_hour(sink, receiver):
         with pytest.raises(Retry) as failure:
             sink.write(turn(1))
         assert failure.value.after_s == 3600
-
-
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_message_refused_three_times_is_put_aside(sink, receiver, status):
-    """It would hold up all others for ever; as a dead letter it can be sent again by hand."""
-    receiver.answers = [Answer(status)] * 3
-    for _ in range(2):
-        with pytest.raises(Retry):
-            sink.write(turn(1))
-    with pytest.raises(Reject, match=str(status)):
-        sink.write(turn(1))
-    sink.write(turn(2))
-
-
-def test_refusals_of_different_messages_do_not_add_up(sink, receiver):
-    """Each has its own three tries."""
-    receiver.answers = [Answer(400), Answer(400), Answer(204), Answer(400), Answer(400), Answer(204)]
-    for seq in (1, 2):
-        for _ in range(2):
-            with pytest.raises(Retry):
-                sink.write(turn(seq))
-        sink.write(turn(seq))
-
-
-def test_a_receiver_that_refuses_everything_does_not_eat_the_queue(sink, receiver):
-    """A wrong secret or path looks like this: three are put aside, then we wait for someone to mend it."""
-    receiver.answers = [Answer(401)] * 100
-    outcomes = []
-    seq = 1
-    for _ in range(60):
-        try:
-            sink.write(turn(seq))
-        except Reject:
-            outcomes.append(seq)
-            seq += 1
-        except Retry:
-            pass
-    assert outcomes == [1, 2, 3]
-    receiver.answers = []
-    sink.write(turn(seq))
-    receiver.answers = [Answer(401)] * 3
-    for _ in range(2):
-        with pytest.raises(Retry):
-            sink.write(turn(5))
-    with pytest.raises(Reject):
-        sink.write(turn(5))
 
 
 @given(st.integers(100, 599))

@@ -174,6 +174,7 @@ def test_an_empty_journal_answers_with_its_end(publisher: Publisher, client: Rep
             "first_seq": 0,
             "next_seq": 1,
             "last_seq": 0,
+            "forks": [],
         }
     ]
 

@@ -148,13 +148,19 @@ def test_a_running_sink_is_asked_and_one_that_does_not_answer_has_everything_kep
     """Its file is locked, and what it says is newer."""
     with closing(Cursor(path_of(settings.state_dir, "second"))) as cursor:
         cursor.place(journal.epoch, 7)
-        assert delivered_seq(settings, "second", journal.epoch) is None, "locked, and no process to ask"
+        epochs = [("older", 3), (journal.epoch, 9)]
+        assert delivered_seq(settings, "second", epochs) is None, "locked, and no process to ask"
         endpoint = settings.control_endpoint("delivery/second")
         handlers = {"status": lambda _: {"epoch": cursor.epoch, "seq": cursor.seq}}
         with closing(ControlServer(endpoint, handlers)):
-            assert delivered_seq(settings, "second", journal.epoch) == 7
-            assert delivered_seq(settings, "second", "another") is None
-    assert delivered_seq(settings, "second", journal.epoch) == 7, "stopped: its file tells"
+            assert delivered_seq(settings, "second", epochs) == 7
+            assert delivered_seq(settings, "second", [("another", 9)]) is None
+            cursor.place("older", 2)
+            assert delivered_seq(settings, "second", epochs) == 2
+            cursor.place("older", 5)
+            assert delivered_seq(settings, "second", epochs) == 3, "what it had beyond the fork is gone"
+            cursor.place(journal.epoch, 7)
+    assert delivered_seq(settings, "second", epochs) == 7, "stopped: its file tells"
 
 
 def test_a_large_journal_is_pruned_batch_by_batch_and_then_left_alone_for_an_hour(

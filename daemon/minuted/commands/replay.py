@@ -87,6 +87,8 @@ def _to_come(settings: Settings, after_seq: int, epoch: str, stop: threading.Eve
             what = f"{position.missed} records are no longer kept"
         elif position.reason == "new journal":
             what = "the journal is a new one: numbers begin again"
+        elif position.reason == "forked":
+            what = f"the journal was put back to what it was at {position.seq}"
         elif position.reason == "went back":
             what = f"the journal ends at {position.seq}"
         else:

@@ -6,6 +6,7 @@ question, has the last word on which journal it is.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -37,12 +38,13 @@ class Position:
 
     start: the place to begin with. new journal: the numbers begin again. missed: the last
     `missed` records up to `seq` are no longer kept, or unreadable. went back: the journal ends before
-    the place the subscriber came from.
+    the place the subscriber came from. forked: the journal was put back to what it was at `seq`, and what
+    follows has a new epoch; what came before is the same records as ever.
     """
 
     epoch: str
     seq: int
-    reason: Literal["start", "new journal", "missed", "went back"]
+    reason: Literal["start", "new journal", "missed", "went back", "forked"]
     missed: int = 0
 
 
@@ -84,6 +86,10 @@ class Follower:
         self.overflows = 0
         """How often live records were dropped because too many waited."""
         self._next = None if after_seq is None else after_seq + 1
+        self._epoch = epoch
+        """Of the next record: before a fork that is still to come it is not the journal's newest."""
+        self._forks: deque[tuple[int, str]] = deque()
+        """The forks still to come: the last number before each, and the epoch behind it."""
         self._wants_partials = partials
         self._partials: dict[str, Turn] = {}
         self._ready: deque[Record | Position] = deque()
@@ -275,6 +281,7 @@ class Follower:
             return
         nameless = not self.epoch
         self._met, self.epoch = True, epoch
+        self._epoch = self._epoch or epoch
         if self._next is None:
             # What was heard live before the first heartbeat is part of "from now on".
             after_seq = last_seq if self._first_live is None else min(last_seq, self._first_live - 1)
@@ -294,10 +301,17 @@ class Follower:
         self._silent_from_s = None
         before = self._next
         if self.epoch and epoch != self.epoch:
+            forks = forks_of(end, self._epoch)
             self._met, self.epoch, self.last_seq = True, epoch, last_seq
             self._held.clear()
             self._partials.clear()
-            self._place(0, "new journal")
+            if forks and self._next is not None:
+                self._forks = deque(forks)
+                self._next = min(self._next, forks[0][0] + 1)
+                self._pass_forks()
+            else:
+                self._epoch, self._forks = epoch, deque()
+                self._place(0, "new journal")
         else:
             self._meet(epoch, last_seq)
             self.last_seq = max(self.last_seq, last_seq)
@@ -332,18 +346,26 @@ class Follower:
     def _place(self, seq: int, reason: Literal["start", "new journal", "missed", "went back"]) -> None:
         missed = seq + 1 - (self._next or 0) if reason == "missed" else 0
         self._next = seq + 1
+        self._pass_forks()
         last = self._ready[-1] if self._ready else None
         if isinstance(last, Position) and last.reason == reason == "missed":
             # A stretch of them is one thing to tell.
             self._ready.pop()
             missed += last.missed
-        self._ready.append(Position(self.epoch, seq, reason, missed))
+        self._ready.append(Position(self._epoch, seq, reason, missed))
+
+    def _pass_forks(self) -> None:
+        """Announce each fork that lies before the next record."""
+        while self._forks and self._next is not None and self._next > self._forks[0][0]:
+            seq, self._epoch = self._forks.popleft()
+            self._ready.append(Position(self._epoch, seq, "forked"))
 
     def _accept(self, record: Record) -> None:
         assert self._next is not None
         assert record.seq == self._next
         self._ready.append(record)
         self._next += 1
+        self._pass_forks()
         if isinstance(record, Turn):
             self._partials.pop(record.id, None)
 
@@ -355,3 +377,21 @@ class Follower:
             self._accept(self._held.pop(self._next))
         for seq in [seq for seq in self._held if seq < self._next]:
             del self._held[seq]
+
+
+def forks_of(end: Mapping[str, Any], epoch: str) -> list[tuple[int, str]]:
+    """Return the forks behind `epoch` of which an end marker tells: the last number before, the epoch after.
+
+    Empty where the journal does not go on from that epoch.
+    """
+    told = end.get("forks")
+    if not isinstance(told, list) or not all(
+        isinstance(fork, list) and [type(each) for each in fork] == [str, int] for fork in told
+    ):
+        return []
+    epochs = [fork[0] for fork in told]
+    if epoch not in epochs:
+        return []
+    behind = told[epochs.index(epoch) :]
+    after = [*(fork[0] for fork in behind[1:]), end["epoch"]]
+    return [(seq, next_epoch) for (_, seq), next_epoch in zip(behind, after, strict=True)]

@@ -11,7 +11,8 @@ connection cannot hinder, and is begun anew by the next commit, cut back to WAL_
 What is damaged costs itself alone: a record that cannot be read has a marker in its place, a state value
 is begun anew, and a file that SQLite cannot use is moved aside with what can be read of it copied. Numbers
 that were given are never given again, though the file was put back to what it was: the last one is noted
-in a file beside it.
+in a file beside it. Where that file was put back, too, nobody can tell which numbers were given: the journal
+goes on under a new epoch, as a fork of the one it was.
 """
 
 import errno
@@ -27,7 +28,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from minuted.journal import database, paging
+from minuted.journal import database, original, paging
 from minuted.journal.stored import DAMAGED, pack_record, storable, unpack_record
 from minuted.messages import Record, Turn
 from minuted.runtime.clock import wall_ms
@@ -42,6 +43,8 @@ DAMAGED_MAX: Final = 10_000
 """Damaged records that are remembered, so that each is told of once."""
 STRAY_MIN: Final = 10_000
 """Numbers that are left out before a record that cannot be read: its own is damaged."""
+FORKS_MAX: Final = 100
+"""Forks that are remembered; who comes from an earlier epoch begins with the oldest record."""
 PRUNED_MAX: Final = 1000
 """Records deleted at once; some 20 ms."""
 WAL_PAGES: Final = 1000
@@ -69,6 +72,7 @@ _COLUMNS: Final = {
 
 _OF_MEETING: Final = "meeting_id = ? AND place > ? ORDER BY place LIMIT ?"
 _LAST_TWO: Final = "SELECT seq, record FROM records ORDER BY seq DESC LIMIT 2"
+_FORKS: Final = list[tuple[str, int]]
 _ENDS: Final = "SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)"
 """Two queries: a single one would read every record."""
 
@@ -128,6 +132,17 @@ class TurnJournal:
         self.first_seq: int = first or (self.last_seq + 1 if self.last_seq else 0)
         if self.last_seq > (last or 0):
             log.error("records_gone", from_seq=(last or 0) + 1, to_seq=self.last_seq)
+        self.forks: list[tuple[str, int]] = [(each, seq) for each, seq in self.state("forks", _FORKS) or ()]
+        """The epochs this journal had before, the oldest first, and the last number under each."""
+        mark = path.with_suffix(".original")
+        is_marked = self.state("is_marked", bool) is True
+        self.is_put_back = is_marked and original.is_copied(mark)
+        """Whether it was found to be a copy: numbers behind its last may have been given under its epoch."""
+        if self.is_put_back:
+            self._fork()
+        if original.leave(mark) and not is_marked:
+            with suppress(TurnJournalFullError):
+                self.keep({"is_marked": True})
         self._note = database.open_note(self._note_path)
         self._note_last()
 
@@ -300,6 +315,12 @@ class TurnJournal:
             log.error("journal_lost", epoch=noted, new_epoch=epoch)
         self.keep({"epoch": epoch})
         return epoch
+
+    def _fork(self) -> None:
+        before, self.epoch = self.epoch, secrets.token_hex(8)
+        self.forks = [*self.forks, (before, self.last_seq)][-FORKS_MAX:]
+        self.keep({"epoch": self.epoch, "forks": self.forks})
+        log.error("journal_put_back", last_seq=self.last_seq, epoch=before, new_epoch=self.epoch)
 
     @property
     def _note_path(self) -> Path:

@@ -7,23 +7,19 @@ import json
 import os
 import shutil
 import signal
-import ssl
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, Final
-from urllib.parse import urlsplit
 
-import httpx
-
-from minuted.addresses import LOOPBACK, shown_url
+from minuted.addresses import shown_url
 from minuted.config import KEY_NAME, TOKEN_SECRET_NAME, Settings
+from minuted.http_client import ExchangeError, exchange
 from minuted.runtime import guard
 
 ANSWER_S_MAX: Final = 10.0
@@ -160,92 +156,35 @@ def _terms(expires_s: int | None, session_s: int | None) -> dict[str, int]:
 
 def _ask(method: str, url: str, authorization: str, secret: str, terms: Mapping[str, int]) -> Token:
     where = shown_url(url)
-    parts = urlsplit(url)
-    too_late = threading.Event()
     try:
-        with (
-            httpx.Client(
-                timeout=httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX),
-                # The machine's own certificates, as for the sessions; a company's may be among them.
-                verify=ssl.create_default_context() if parts.scheme == "https" else True,
-                # The usual proxy variables are honoured, but not on the way to this very machine.
-                trust_env=parts.hostname not in LOOPBACK,
-            ) as client,
-            _ended_in_time(client, too_late),
-            client.stream(
-                method,
-                url,
-                params=terms,
-                headers={"Authorization": authorization, "Accept-Encoding": "identity"},
-            ) as response,
-        ):
-            status, content = response.status_code, _read(response, where)
-            # The date is one of their clock, and so is now.
-            their_s = date_s(response.headers.get("Date", "")) or time.time()
-            again_s = retry_after_s(response.headers.get("Retry-After", ""), their_s)
-    except httpx.TransportError as error:
-        if too_late.is_set():
+        answer = exchange(
+            method,
+            url,
+            timeout_s=ANSWER_S_MAX,
+            connect_s=CONNECT_S_MAX,
+            headers={"Authorization": authorization},
+            params=terms,
+            wants_body=True,
+        )
+    except ExchangeError as error:
+        if error.kind in ("late", "large"):
             raise NoTokenError(f"{where} {_TOO_SLOW}") from None
         # A proxy that refuses is an answer; whoever does not answer is tried again soon.
-        is_away = not isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol)
-        raise NoTokenError(f"{where}: {_reason(error)}", is_away=is_away) from None
-    except ImportError as error:  # a SOCKS proxy needs one more library
-        raise NoTokenError(f"{where}: {error}") from None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise NoTokenError(f"{where}: {type(error).__name__}") from None
+        raise NoTokenError(f"{where}: {error}", is_away=error.kind == "away") from None
     try:
-        told = json.loads(content)
+        told = json.loads(answer.body)
     except (ValueError, RecursionError):
         told = {}
     told = told if isinstance(told, dict) else {}
-    if status != httpx.codes.OK:
+    if answer.status != HTTPStatus.OK:
         said = _harmless(str(told.get("error") or ""), secret)
+        again_s = answer.retry_after_s
         raise NoTokenError(
-            f"{where} answered {status}" + (f" ({said})" if said else ""), status, retry_after_s=again_s
+            f"{where} answered {answer.status}" + (f" ({said})" if said else ""),
+            answer.status,
+            retry_after_s=None if again_s is None else min(again_s, RETRY_AFTER_S_MAX),
         )
     return _token(told, where)
-
-
-@contextmanager
-def _ended_in_time(client: httpx.Client, too_late: threading.Event) -> Iterator[None]:
-    """Close the connection on an answer that takes too long in all: each piece of it may be in time."""
-
-    def end() -> None:
-        too_late.set()
-        client.close()
-
-    timer = threading.Timer(ANSWER_S_MAX, end)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-
-
-def retry_after_s(value: str, now_s: float) -> float | None:
-    """Read a Retry-After: seconds, or a date; `now_s` in epoch seconds. None for what is neither."""
-    if value.isascii() and value.isdigit():
-        return min(float(value[:10]), RETRY_AFTER_S_MAX)
-    at_s = date_s(value)
-    return None if at_s is None else min(max(0.0, at_s - now_s), RETRY_AFTER_S_MAX)
-
-
-def date_s(value: str) -> float | None:
-    """Read an HTTP date; None for what is none."""
-    try:
-        return parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-def _read(response: httpx.Response, where: str) -> bytes:
-    content, until_s = b"", time.monotonic() + ANSWER_S_MAX
-    for piece in response.iter_raw():
-        content += piece
-        if len(content) > ANSWER_BYTES_MAX or time.monotonic() > until_s:
-            raise NoTokenError(f"{where} {_TOO_SLOW}")
-    return content
 
 
 def _token(told: Mapping[str, Any], where: str) -> Token:
@@ -262,19 +201,6 @@ def _lasting_s(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         return LASTS_S
     return float(min(value, EXPIRES_S_MAX))
-
-
-def _reason(error: httpx.TransportError) -> str:
-    """Say what an address did not do; the error's own text may have a name and password in it."""
-    if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    if isinstance(error, httpx.ProxyError):
-        return f"the proxy refused ({str(error)[:3]})"
-    deepest: BaseException = error
-    while deepest.__cause__ or deepest.__context__:
-        deepest = deepest.__cause__ or deepest.__context__  # type: ignore[assignment]  # one of them is there
-    told = getattr(deepest, "verify_message", None) or getattr(deepest, "strerror", None)
-    return str(told or type(error).__name__)
 
 
 def _harmless(text: str, secret: str) -> str:

@@ -136,5 +136,6 @@ class Publisher:
             "first_seq": self.journal.first_seq,
             "next_seq": next_seq,
             "last_seq": self.journal.last_seq,
+            "forks": [list(fork) for fork in self.journal.forks],
         }
         self.replay.send(peer, marker)

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -77,7 +77,9 @@ class Retention:
             self._delivered, self._gone = {}, 0
         if self._to_ask:
             name = self._to_ask.popleft()
-            self._delivered[name] = delivered_seq(self._settings, name, self._journal.epoch)
+            self._delivered[name] = delivered_seq(
+                self._settings, name, [*self._journal.forks, (self._journal.epoch, self._journal.last_seq)]
+            )
             return True
         # They may have got further since, and never back: what is known is enough.
         if self._prune(before_ms) == PRUNED_MAX:
@@ -116,13 +118,15 @@ def keep_from(delivered: Iterable[int | None], last_seq: int) -> int:
     return min((0 if seq is None else seq for seq in delivered), default=last_seq) + 1
 
 
-def delivered_seq(settings: Settings, sink: str, epoch: str) -> int | None:
-    """Say up to where a sink has what the journal `epoch` holds; None where nobody can tell.
+def delivered_seq(settings: Settings, sink: str, epochs: Sequence[tuple[str, int]]) -> int | None:
+    """Return up to where a sink has what the journal holds; None where nobody can tell.
 
-    A dead letter counts: it lies in the sink's own file.
+    `epochs` are the journal's, each with the last number under it. A dead letter counts: it lies in the
+    sink's own file.
     """
     place = _told_place(settings, sink) or read_place(path_of(settings.state_dir, sink))
-    return place[1] if place and place[0] == epoch else None
+    ends = dict(epochs)
+    return min(place[1], ends[place[0]]) if place and place[0] in ends else None
 
 
 def _told_place(settings: Settings, sink: str) -> tuple[str, int] | None:

@@ -157,6 +157,7 @@ class Transcriber:
             "malformed": sum(socket.malformed for socket in sockets),
             "damaged": journal.damaged,
             "resets": journal.resets,
+            "put_back": "the journal was put back or copied: a new epoch" if journal.is_put_back else "",
             "epoch": journal.epoch,
             "last_seq": journal.last_seq,
         }
