@@ -36,7 +36,6 @@ def test_a_mark_is_left_anew_in_a_copy(mark: Path) -> None:
 @pytest.mark.parametrize(
     "restore",
     [
-        "cp -a {kept}/. {state}",
         "cp -r {kept}/. {state}",
         "rm -r {state} && cp -a {kept} {state}",
         "tar -C {kept} -cf {kept}.tar . && tar -C {state} -xf {kept}.tar",
@@ -49,18 +48,24 @@ def test_a_copy_is_noticed_however_it_was_made(
     """In place or not, with the times of its files or without."""
     kept = tmp_path / "kept"
     shutil.copytree(mark.parent, kept)
-    monkeypatch.setattr(original, "COPIED_S", 0.0)  # a backup of this very moment
+    # A backup of this very moment.
+    monkeypatch.setattr(original, "COPIED_S", 0.0)
+    monkeypatch.setattr(original, "_DATED_S", 0.0)
     original.leave(mark)
     command = restore.format(kept=kept, state=mark.parent)
     subprocess.run(["sh", "-c", command], check=True)
     assert original.is_copied(mark)
 
 
-def test_a_change_of_its_owner_looks_like_one(mark: Path) -> None:
-    """The kernel keeps one date for both; a new epoch too many does no harm."""
-    age(mark)
-    mark.chmod(0o600)
-    assert original.is_copied(mark)
+@pytest.mark.parametrize("change", ["chmod -R g+w {state}", "chown -R {uid} {state}"])
+def test_a_change_of_owner_or_mode_is_no_copy(
+    mark: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """README says `chown -R` where root's files are in the way; the numbers go on."""
+    monkeypatch.setattr(original, "COPIED_S", 0.0)
+    command = change.format(state=mark.parent, uid=os.getuid())
+    subprocess.run(["sh", "-c", command], check=True)
+    assert not original.is_copied(mark)
 
 
 def test_a_mark_that_is_gone_was_not_in_the_backup(mark: Path) -> None:
