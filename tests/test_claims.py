@@ -13,8 +13,9 @@ import pytest
 from minuted import claims
 from minuted.config import ConfigError, Settings
 from minuted.journal.turns import TurnJournal
+from minuted.runtime import locks, service
 from minuted.runtime.locks import InUseError
-from rights import NOBODY, needs_root
+from rights import NOBODY, as_user, needs_root
 
 CONFIG = """
 state_dir = "{folder}/state"
@@ -156,6 +157,76 @@ def test_a_folder_of_another_user_s_is_refused_and_check_says_so(
         assert text in done.stdout + done.stderr
         assert done.returncode == 78
     assert list(folder.iterdir()) == []
+
+
+@needs_root
+def test_a_folder_of_the_service_s_is_refused_with_the_line_that_starts_it(
+    runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run as its user would lack the key, and the folder of its sockets."""
+    folder = runtime_dir / "state"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    monkeypatch.setattr(service, "USER", "nobody")
+    monkeypatch.setattr(service, "unit", lambda: "minuted.service")
+    with pytest.raises(ConfigError) as raised:
+        claims.refuse_foreign("state_dir", folder)
+    assert f"{folder} belongs to nobody, whose service keeps its files there: " in str(raised.value)
+    assert "`systemctl start minuted` runs it" in str(raised.value)
+    assert "sudo -u" not in str(raised.value)
+
+
+@pytest.mark.parametrize("lock", ["minuted.lock", "transcription.lock", "capture.lock"])
+def test_a_run_beside_another_hears_of_that_before_anything_else(
+    make_settings: Callable[[], Settings], lock: str
+) -> None:
+    """A key that is missing would be put there in vain."""
+    settings = make_settings()
+    claims.refuse_second(settings)
+    held = locks.take(settings.state_dir / lock, "it")
+    with pytest.raises(ConfigError, match="already in use by another minuted \\(process"):
+        claims.refuse_second(settings)
+    os.close(held)
+
+
+ROOT_S = """
+import sys
+from pathlib import Path
+from minuted import claims
+from minuted.config import Settings
+
+settings = Settings(state_dir=Path(sys.argv[1]))
+for claim in (claims.claim_whole, lambda each: claims.claim_stage(each, "capture", supervised=False)):
+    try:
+        claim(settings).close()
+        print("claimed")
+    except ValueError as error:
+        print(error)
+"""
+
+
+@needs_root
+def test_files_of_root_s_are_named_with_the_line_that_hands_them_over(runtime_dir: Path) -> None:
+    """What root has left there after a run by hand, the service met one by one, for ever."""
+    runtime_dir.chmod(0o755)
+    folder = runtime_dir / "state"
+    (folder / "audio").mkdir(parents=True)
+    for name in (".", "audio", "audio/1.frames", "turns.db", "notes.txt"):
+        (folder / name).touch(mode=0o600)
+        os.chown(folder / name, NOBODY, NOBODY)
+    assert as_user(ROOT_S, str(folder)) == "claimed\nclaimed\n"
+    os.chown(folder / "notes.txt", 0, 0)
+    assert as_user(ROOT_S, str(folder)) == "claimed\nclaimed\n", "it is no file of minuted's"
+    os.chown(folder / "audio/1.frames", 0, 0)
+    told = f"state_dir: {folder}/audio/1.frames cannot be used, as root made it"
+    assert as_user(ROOT_S, str(folder)) == f"{told}; run: sudo chown -R nobody: {folder}\n" * 2
+    os.chown(folder / "turns.db", 0, 0)
+    told = f"state_dir: {folder}/turns.db and 1 more there cannot be used, as root made them"
+    assert as_user(ROOT_S, str(folder)).startswith(told)
+    # Root's, and open to all: it is in nobody's way.
+    for name in ("audio/1.frames", "turns.db"):
+        (folder / name).chmod(0o666)
+    assert as_user(ROOT_S, str(folder)) == "claimed\nclaimed\n"
 
 
 @pytest.mark.parametrize("name", ["run/minuted.lock", "run/turns.sock.lock", "state/minuted.lock"])

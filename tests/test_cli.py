@@ -12,7 +12,7 @@ from fake_publisher import turn
 from minuted import __version__
 from minuted.bus import TurnsOut, lock
 from minuted.cli import main
-from minuted.config import Settings, load
+from minuted.config import ConfigError, Settings, load
 from minuted.control import ControlServer, done
 from minuted.delivery import dead_letters
 from minuted.journal.cursor import Cursor
@@ -178,6 +178,60 @@ def test_endpoint_asks_the_transcription(config, runtime_dir, capsys):
     assert asked == [1]
     assert main(["endpoint", "--config", str(config)]) == 1
     assert "not running here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("turns", "said"), [(1, "the turn being spoken is ended"), (0, "nobody is speaking: nothing to end")]
+)
+def test_endpoint_says_what_was_done(config, runtime_dir, capsys, turns, said):
+    """Silence looks like success and like failure."""
+    endpoint = Settings(runtime_dir=runtime_dir / "run").control_endpoint("transcription")
+    control = ControlServer(endpoint, {"endpoint": lambda _: {"turns": turns}})
+    assert main(["endpoint", "--config", str(config)]) == 0
+    control.close()
+    assert capsys.readouterr().out == f"{said}\n"
+
+
+@pytest.mark.parametrize("command", ["run", "capture"])
+def test_a_recording_that_is_not_there_is_wrong_usage(config, command):
+    """It was typed wrongly; nothing is wrong with the configuration."""
+    ended = minuted(command, "--config", config, "--input", "missing.wav")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "minuted: --input: missing.wav is not there\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--test"]])
+def test_without_a_sound_system_each_way_of_asking_fails_alike(config, capsys, monkeypatch, options):
+    """One fault, one status: nothing is wrong with the configuration."""
+
+    def devices():
+        raise ConfigError("PortAudio is not installed")
+
+    monkeypatch.setattr("minuted.capture.microphone.devices", devices)
+    assert main(["devices", *options, "--config", str(config)]) == 1
+    assert "PortAudio is not installed" in capsys.readouterr().err
+
+
+def test_a_refusal_of_a_process_is_a_line_and_no_traceback(config, runtime_dir, capsys):
+    config.write_text(config.read_text() + f'[sinks.file_log]\npath = "{config}.jsonl"\n')
+    endpoint = Settings(runtime_dir=runtime_dir / "run").control_endpoint("delivery/file_log")
+    control = ControlServer(endpoint, {"retry": lambda _: {"ok": False, "error": "only root may ask for it"}})
+    assert main(["dead-letters", "retry", "file_log", "--all", "--config", str(config)]) == 1
+    control.close()
+    assert capsys.readouterr().err == "minuted: not done: only root may ask for it\n"
+
+
+def test_a_dead_letter_that_is_not_there_is_named(config, capsys):
+    config.write_text(config.read_text() + f'[sinks.file_log]\npath = "{config}.jsonl"\n')
+    assert main(["dead-letters", "drop", "file_log", "7", "--config", str(config)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "dropped: none\n"
+    assert said.err == "minuted: file_log has no dead letter 7: minuted dead-letters list file_log\n"
+
+
+def test_dead_letters_asks_for_no_more_than_it_needs(capsys):
+    assert main(["dead-letters"]) == 2
+    assert "required: list|retry|drop, NAME\n" in capsys.readouterr().err
 
 
 def test_sinks_are_listed_with_their_options(config, capsys):

@@ -83,7 +83,7 @@ def test_who_may_not_enter_is_told_whom_to_ask(settings, serve):
 
     said = as_user(script, str(settings.runtime_dir))
 
-    assert said == f"{{}} no access to {settings.runtime_dir}: ask to be put into its group\n"
+    assert said == f"{{}} {settings.runtime_dir} is for root alone: put sudo before the command\n"
 
 
 def test_a_socket_somebody_left_behind_is_nobody(settings):

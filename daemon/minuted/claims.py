@@ -12,16 +12,19 @@ from typing import Final
 
 from .config import Settings
 from .options import ConfigError
-from .runtime import guard, locks
+from .runtime import guard, locks, service
 from .runtime.files import UnsafeFileError
 
 NAME: Final = "minuted.lock"
+_OWN: Final = ("*.lock", "*.db", "*.db-*", "*.json", "audio*", "audio*/*")
+"""What all stages keep in the state folder; a sink's own file is for that sink to complain of."""
 PREDECESSOR_S_MAX: Final = 5.0
 """How long a process that its supervisor starts again waits for the one before it to be gone."""
 
 
 def claim_whole(settings: Settings) -> ExitStack:
     """Claim the state folder for a daemon as a whole, until the stack is closed. Raises ConfigError."""
+    refuse_unusable(settings)
     return _claimed(settings, [(NAME, False)], 0.0)
 
 
@@ -32,6 +35,7 @@ def claim_stage(settings: Settings, stage: str, *, supervised: bool) -> ExitStac
     """
     own = (lock_of(stage), False)
     if not supervised:
+        refuse_unusable(settings)
         return _claimed(settings, [(NAME, True), own], 0.0)
     return _claimed(settings, [own], PREDECESSOR_S_MAX)
 
@@ -45,10 +49,46 @@ def refuse_foreign(key: str, folder: Path) -> None:
     """Raise ConfigError for a folder of another user's: this process must not keep its files there."""
     if whose := guard.other_owner(folder):
         name = whose.rpartition(" belongs to ")[2]
+        if name == service.USER and (unit := service.unit()):
+            start = service.command("start", unit)
+            raise ConfigError(
+                f"{key}: {whose}, whose service keeps its files there: `{start}` runs it; for a run of your "
+                "own set state_dir and runtime_dir to folders of your own"
+            )
         raise ConfigError(
             f"{key}: {whose}: run minuted as that user (sudo -u {name} minuted …), or set {key} to a folder "
             "of your own"
         )
+
+
+def refuse_second(settings: Settings) -> None:
+    """Raise ConfigError where another minuted has the state folder, before anything else is judged."""
+    sinks = (f"delivery/{name}" for name in settings.sinks)
+    stages = ("transcription", *sinks, *(source.stage for source in settings.sources))
+    for name in (NAME, *map(lock_of, stages)):
+        if locks.holder(settings.state_dir / name).pid:
+            raise _taken(settings, settings.state_dir / name)
+
+
+def refuse_unusable(settings: Settings) -> None:
+    """Raise ConfigError where files of this run's are another user's, such as root's after a run by hand."""
+    folder = settings.state_dir
+    found = [place for pattern in _OWN for place in sorted(folder.glob(pattern)) if not _is_usable(place)]
+    if not found:
+        return
+    whose = guard.users({guard.owner(place) or 0 for place in found})
+    more = f" and {len(found) - 1} more there" if len(found) > 1 else ""
+    us = guard.user(os.geteuid())
+    raise ConfigError(
+        f"state_dir: {found[0]}{more} cannot be used, as {whose} made "
+        f"{'them' if more else 'it'}; run: sudo chown -R {us}: {folder}"
+    )
+
+
+def _is_usable(place: Path) -> bool:
+    if place.is_symlink() or guard.owner(place) in (None, os.geteuid()):
+        return True
+    return os.access(place, os.R_OK | os.W_OK | (os.X_OK if place.is_dir() else 0))
 
 
 def _claimed(settings: Settings, names: list[tuple[str, bool]], wait_s: float) -> ExitStack:
@@ -61,10 +101,7 @@ def _claimed(settings: Settings, names: list[tuple[str, bool]], wait_s: float) -
             except locks.InUseError:
                 if wait_s:
                     raise
-                by = _whose(settings.state_dir, path)
-                raise ConfigError(
-                    f"{what} is already in use by another minuted{by}; stop it, or set another state_dir"
-                ) from None
+                raise _taken(settings, path) from None
             except UnsafeFileError as error:
                 raise ConfigError(f"state_dir: {error}") from None
             except PermissionError as error:
@@ -74,6 +111,14 @@ def _claimed(settings: Settings, names: list[tuple[str, bool]], wait_s: float) -
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
         return stack.pop_all()
+
+
+def _taken(settings: Settings, path: Path) -> ConfigError:
+    by = _whose(settings.state_dir, path)
+    return ConfigError(
+        f"state_dir {settings.state_dir} is already in use by another minuted{by}; stop it, or set another "
+        "state_dir"
+    )
 
 
 def _whose(state_dir: Path, wanted: Path) -> str:

@@ -29,23 +29,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser(__version__).parse_args(argv)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else WRONG_USAGE
+    from .control import RefusedError
     from .options import ConfigError
+    from .runtime import rights
 
     printing.show_errors_clean()
     try:
         status = _COMMANDS[arguments.command](arguments)
         printing.flush()
+    except _UsageError as error:
+        return _report(str(error), WRONG_USAGE)
     except ConfigError as error:
         return _report(str(error), BAD_CONFIGURATION)
+    except RefusedError as error:
+        return _report(f"not done: {error}", FAILED)
     except BrokenPipeError:
         # Whoever read has had enough; the interpreter's own last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
     except OSError as error:
-        return _report(str(error), FAILED)
+        return _report(rights.sentence(error), FAILED)
     except KeyboardInterrupt:
         return FAILED
     return status
+
+
+class _UsageError(Exception):
+    """What was typed cannot be done; the text says why."""
 
 
 def _report(reason: str, status: int) -> int:
@@ -56,12 +66,20 @@ def _report(reason: str, status: int) -> int:
     notify.status(f"bad configuration: {reason}" if status == BAD_CONFIGURATION else reason)
     if signals.PARENT not in os.environ or status != BAD_CONFIGURATION:
         # The supervisor says what is wrong with the configuration itself, once.
-        printing.complain(f"minuted: {reason}")
+        # "minuted: minuted is not running" says it twice.
+        printing.complain(reason if reason.startswith("minuted ") else f"minuted: {reason}")
     return status
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
     return _read(arguments, arguments.config)[0]
+
+
+def _running(arguments: argparse.Namespace) -> "Settings":
+    """Return the settings of what runs, whatever has become of their file."""
+    from .commands import running
+
+    return running.found(lambda: _settings(arguments), arguments.config)
 
 
 def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings", str]:
@@ -72,13 +90,28 @@ def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings",
     recording = getattr(arguments, "input", None)
     pace = getattr(arguments, "pace", None)
     if recording:
+        if arguments.command != "check":
+            _see(recording)
         # Absolute: a file may be called "microphone".
         return settings.with_recording(recording.absolute(), pace), text
     return settings.with_pace(pace), text
 
 
+def _see(recording: Path) -> None:
+    """Raise _UsageError for a recording that a person has named and that cannot be read."""
+    from .runtime import rights, signals
+
+    # For a supervisor it is a matter of the configuration, which no new start mends.
+    if signals.PARENT not in os.environ:
+        try:
+            with recording.open("rb"):
+                pass
+        except OSError as error:
+            raise _UsageError(f"--input: {rights.sentence(error)}") from None
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    from . import credentials
+    from . import claims, credentials
     from .commands import check, terminal
     from .runtime import logs
     from .supervision import supervisor
@@ -95,6 +128,8 @@ def _run(arguments: argparse.Namespace) -> int:
         credentials.hide()
         return recordings.run(arguments, read)
     settings, text = read(inputs[0] if inputs else None)
+    claims.refuse_foreign("state_dir", settings.state_dir)
+    claims.refuse_second(settings)
     check.prepare(settings)
     log = settings.state_dir / "minuted.log" if arguments.watch else None
     credentials.hide()
@@ -117,7 +152,7 @@ def _stage(arguments: argparse.Namespace) -> int:
     from . import claims, credentials
     from .commands import check
     from .options import ConfigError
-    from .runtime import logs, notify
+    from .runtime import logs, notify, rights
     from .runtime.files import UnsafeFileError
     from .runtime.locks import InUseError
 
@@ -149,7 +184,7 @@ def _stage(arguments: argparse.Namespace) -> int:
     except Exception as error:
         structlog.get_logger(__name__).exception("crashed")
         # Of other errors' texts nobody knows what is in them.
-        why = f": {error}" if isinstance(error, OSError) else ""
+        why = f": {rights.sentence(error)}" if isinstance(error, OSError) else ""
         notify.status(f"crashed with {type(error).__name__}{why}")
         return FAILED
 
@@ -168,8 +203,13 @@ def _devices(arguments: argparse.Namespace) -> int:
         _quiet_logs()
         return sound_check.run(_settings(arguments), arguments.test)
     from .capture import microphone
+    from .options import ConfigError
 
-    found = microphone.devices()
+    try:
+        found = microphone.devices()
+    except ConfigError as error:
+        # Nothing was configured; as with --test.
+        return _report(str(error), FAILED)
     if not found:
         return _report("there is no input device: is a microphone plugged in, and may you use it?", FAILED)
     width = max(len(device.name) for device in found)
@@ -211,40 +251,26 @@ def _sinks(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from . import status, summary
 
-    settings = _settings(arguments)
+    settings = _running(arguments)
+    if refusal := status.closed(settings):
+        # "stopped" would be a lie.
+        return _report(refusal, FAILED)
     found = status.collect(settings)
     if found["stages"] and "summary" not in found:
         found["summary"] = summary.summary(settings.room, found["state"], found["stages"], status.now_ms())
     if arguments.json:
         printing.say_json(found)
     if not found["stages"]:
-        printing.complain(status.absence(settings))
-        return FAILED
+        return _report(status.absence(settings), FAILED)
     if not arguments.json:
         printing.say_all(status.table(found, status.now_ms()).split("\n"))
     return DONE
 
 
 def _reload(arguments: argparse.Namespace) -> int:
-    from . import status
-    from .options import ConfigError
-    from .supervision import reloading
+    from .commands import reload
 
-    try:
-        settings = _settings(arguments)
-    except ConfigError as error:
-        # The one that runs would refuse it as well, and could not be found by it.
-        printing.say(f"refused: {error}; what runs goes on as it was")
-        return FAILED
-    try:
-        result = reloading.ask_for(settings)
-    except TimeoutError:
-        printing.complain(status.absence(settings))
-        return FAILED
-    except ValueError as error:
-        return _report(str(error), FAILED)
-    printing.say(result.text if result.state == "done" else f"refused: {result.text}")
-    return DONE if result.state == "done" else FAILED
+    return reload.run(lambda: _settings(arguments), arguments.config)
 
 
 def _watch(arguments: argparse.Namespace) -> int:
@@ -253,35 +279,30 @@ def _watch(arguments: argparse.Namespace) -> int:
     signals.die_with_parent()
     from .commands import watch
 
-    return watch.run(_settings(arguments), until_end=arguments.until_end)
+    return watch.run(_running(arguments), until_end=arguments.until_end)
 
 
 def _endpoint(arguments: argparse.Namespace) -> int:
-    from . import status
-    from .control import ask
+    from .commands import wishing
 
-    settings = _settings(arguments)
-    try:
-        ask(settings, "transcription", "endpoint")
-    except TimeoutError:
-        printing.complain(status.absence(settings))
-        return FAILED
-    except ValueError as error:
-        return _report(str(error), FAILED)
+    turns = wishing.asked(_running(arguments), wishing.STAGE, "endpoint").get("turns")
+    # One that was started before an upgrade does not tell how many.
+    nothing = turns == 0
+    printing.say("nobody is speaking: nothing to end" if nothing else "the turn being spoken is ended")
     return DONE
 
 
 def _pause(arguments: argparse.Namespace) -> int:
     from .commands import pausing
 
-    printing.say(pausing.begin(_settings(arguments), arguments.duration_s))
+    printing.say(pausing.begin(_running(arguments), arguments.duration_s))
     return DONE
 
 
 def _resume(arguments: argparse.Namespace) -> int:
     from .commands import pausing
 
-    printing.say(pausing.end(_settings(arguments)))
+    printing.say(pausing.end(_running(arguments)))
     return DONE
 
 
@@ -307,8 +328,10 @@ def _dead_letters(arguments: argparse.Namespace) -> int:
     found = act(settings, name, arguments.seq or None)
     done = "will be offered again" if arguments.action == "retry" else "dropped"
     printing.say(f"{done}: {', '.join(map(str, found)) or 'none'}")
-    missing = set(arguments.seq) - set(found)
-    return FAILED if missing else DONE
+    if missing := sorted(set(arguments.seq) - set(found)):
+        numbers = ", ".join(map(str, missing))
+        return _report(f"{name} has no dead letter {numbers}: minuted dead-letters list {name}", FAILED)
+    return DONE
 
 
 def _keys(arguments: argparse.Namespace) -> int:
@@ -343,7 +366,7 @@ def _speakers(arguments: argparse.Namespace) -> int:
     from .commands import speakers
 
     names = dict(arguments.names)
-    speakers.run(_settings(arguments), names, arguments.meeting, as_json=arguments.json)
+    speakers.run(_running(arguments), names, arguments.meeting, as_json=arguments.json)
     return DONE
 
 
@@ -365,7 +388,7 @@ def _work(module: str) -> Callable[[argparse.Namespace], int]:
 
     def run(arguments: argparse.Namespace) -> int:
         command = importlib.import_module(f"minuted.commands.{module}")
-        return int(command.run(_settings(arguments), arguments))
+        return int(command.run(_running(arguments), arguments))
 
     return run
 

@@ -7,6 +7,7 @@ known here, or has the wrong type, is a ConfigError with a line a person can act
 
 import inspect
 import os
+import stat
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from minuted.credentials import (
 )
 from minuted.live_settings import Profile, profiles_of, read_terms, with_terms
 from minuted.options import ConfigError, build, sample_of, table_of, value_of
-from minuted.runtime import guard
+from minuted.runtime import guard, rights
 from minuted.sections import (
     MICROPHONE,
     Capture,
@@ -243,7 +244,7 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
     accepted = os.environ.get(ACCEPTED_NAME)
     named = path is not None
     if path is None and not accepted:
-        path = next((place for place in PLACES if place.is_file()), None)
+        path = next((place for place in PLACES if _is_there(place)), None)
     source = Path(accepted) if accepted else path
     if source is None:
         return Settings(), ""
@@ -254,12 +255,27 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
                 _judge(source, file.fileno(), named=named)
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, PermissionError) and (refusal := rights.refusal(source)):
+            raise ConfigError(refusal) from None
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{source}: cannot be read: {reason}") from None
     try:
         return parse(text, path), text
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _is_there(place: Path) -> bool:
+    """Whether there is a configuration at one of PLACES. Raises ConfigError where this user may not look."""
+    try:
+        return stat.S_ISREG(place.stat().st_mode)
+    except PermissionError:
+        # A working folder that is closed to this user holds nothing of theirs.
+        if place.is_absolute():
+            raise ConfigError(rights.refusal(place) or f"{place} may not be read") from None
+        return False
+    except (OSError, ValueError):
+        return False
 
 
 def _judge(path: Path, descriptor: int, *, named: bool) -> None:

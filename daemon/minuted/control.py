@@ -8,9 +8,11 @@ something is for the service's own user and root, whom the kernel names.
 """
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -23,10 +25,14 @@ from .runtime import pulse
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
-FOR_ALL: Final = ("status", "speakers")
+FOR_ALL: Final = ("status", "speakers", "dead_letters")
 """What the group may ask for."""
 
 log = structlog.get_logger(__name__)
+
+
+class RefusedError(ValueError):
+    """A process does not do what it was asked for; the text says why."""
 
 
 class ControlServer:
@@ -68,7 +74,8 @@ class ControlServer:
         if handler is None:
             return {"ok": False, "error": f"unknown request {op!r}; known: {', '.join(self._handlers)}"}
         if op not in FOR_ALL and self._replier.asker not in (0, os.geteuid()):
-            return {"ok": False, "error": f"only root and the service's own user may ask for {op!r}"}
+            who = f"only root and the service's own user may ask for {op!r}"
+            return {"ok": False, "error": f"{who}: put sudo before the command"}
         answer = handler(question)
         if op == "status":
             uptime_s = round(time.monotonic() - self._started_s, 1)
@@ -104,11 +111,19 @@ def refusing(handler: Handler) -> Handler:
 
 
 def ask(settings: Settings, stage: str, op: str, timeout_s: float = 1.0, **details: Any) -> dict[str, Any]:
-    """Ask a stage for something. Raises TimeoutError when it does not answer, ValueError when it refuses."""
+    """Ask a stage for something. Raises TimeoutError without an answer, RefusedError where it refuses."""
     answer = request(settings.control_endpoint(stage), {"op": op, **details}, timeout_s)
     if not answer.get("ok"):
-        raise ValueError(str(answer.get("error", "refused")))
+        raise RefusedError(str(answer.get("error", "refused")))
     return answer
+
+
+def is_served(endpoint: str) -> bool:
+    """Whether somebody listens at an ipc:// address; what a run leaves of its sockets, nobody listens at."""
+    with socket.socket(socket.AF_UNIX) as trial, suppress(OSError):
+        trial.connect(endpoint.removeprefix("ipc://"))
+        return True
+    return False
 
 
 def status_of(settings: Settings, stage: str, timeout_s: float = 1.0) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Final
 from dotenv import dotenv_values
 
 from minuted.options import ConfigError
-from minuted.runtime import files, guard, landlock
+from minuted.runtime import files, guard, landlock, rights
 
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 KEY_CREDENTIAL: Final = "assemblyai.key"
@@ -148,6 +148,8 @@ def read(file: Path, take: Callable[[Path], str] = _text_of) -> str:
     try:
         return _checked(take(file), str(file.absolute())) if file.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, PermissionError) and (refusal := rights.refusal(file.absolute())):
+            raise ConfigError(refusal) from None
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{file.absolute()} cannot be read: {reason}") from None
 

@@ -189,6 +189,9 @@ def _in_state_dir(settings: Settings) -> Iterator[None]:
     try:
         with files.acting_for(settings.state_dir):
             yield
+    except PermissionError:
+        # Who may is said for all commands in one place.
+        raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"state_dir: {error.filename or settings.state_dir}: {reason}") from None

@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from .config import Settings
-from .control import status_of
+from .control import is_served, status_of
+from .runtime import rights, service
 from .runtime.clock import wall_ms
 from .runtime.durations import brief, duration
 from .runtime.texts import clean
 
 ASKED_AT_ONCE_MAX: Final = 16
+ANSWER_S_MAX: Final = 1.0
 BUSY_SHOWN_S: Final = 5.0
 """A sink that has been at work on one call for so long is worth a word."""
 _DETAILS: Final = (
@@ -68,7 +70,8 @@ def collect(settings: Settings, timeout_s: float = 1.0) -> dict[str, Any]:
     supervisor = own.pop("supervisor", None)
     if supervisor is None:
         stages = {stage: {"restarts": None, **status} for stage, status in own.items()}
-        state = "running" if stages else "stopped"
+        hangs = is_served(settings.control_endpoint("supervisor"))
+        state = "running" if stages else "not answering" if hangs else "stopped"
         return {"state": state, "room": settings.room, "stages": with_true_lags(stages)}
     rows: Mapping[str, Mapping[str, Any]] = supervisor.pop("stages", {})
     late = gather(settings, [stage for stage in rows if stage not in own], timeout_s)
@@ -166,15 +169,32 @@ def busy(values: Mapping[str, Any]) -> str:
     return f"in one call for {duration(busy_s)}" if busy_s >= BUSY_SHOWN_S else ""
 
 
-def absence(settings: Settings) -> str:
-    """Say why nothing answered: not there, or not for us."""
+def absence(settings: Settings, stage: str = "") -> str:
+    """Return why nothing answered: it is not for this user, not up yet, hanging, or not there."""
     folder = settings.runtime_dir
-    if folder.is_dir() and not os.access(folder, os.X_OK):
-        return f"no access to {folder}: ask to be put into its group"
-    sockets = [path for path in folder.glob("control-*.sock") if not os.access(path, os.W_OK)]
-    if sockets:
-        return f"no access to {sockets[0]}: ask to be put into its group"
-    return f"minuted is not running here (runtime_dir {folder})"
+    if refusal := closed(settings):
+        return refusal
+    answers = is_served(settings.control_endpoint("supervisor"))
+    if supervisor := status_of(settings, "supervisor") if answers else None:
+        how = supervisor.get("summary") or supervisor.get("state") or "starting"
+        return f"{stage or 'minuted'} does not answer now ({how}); see `minuted status`"
+    if not answers and gather(settings, stage_names(settings), ANSWER_S_MAX):
+        return f"{stage or 'minuted'} does not run, though others of its stages do; see `minuted status`"
+    own = service.unit() if settings.path == service.CONFIG else ""
+    if any(is_served(f"ipc://{path}") for path in folder.glob("control-*.sock")):
+        remedy = f": `{service.command('restart', own)}`" if own else "; end it, and start it again"
+        return f"minuted does not answer, though it runs (runtime_dir {folder}){remedy}"
+    how = f"; start it: `{service.command('start', own)}`" if own else ""
+    return f"minuted is not running here (runtime_dir {folder}){how}"
+
+
+def closed(settings: Settings) -> str:
+    """Return why this user may not connect to the sockets; "" where they may, or where there are none."""
+    folder = settings.runtime_dir
+    if refusal := rights.refusal(folder, os.X_OK):
+        return refusal
+    sockets = sorted(folder.glob("control-*.sock"))
+    return rights.refusal(sockets[0], os.W_OK) if sockets else ""
 
 
 def now_ms() -> int:

@@ -118,7 +118,7 @@ def test_the_list_has_a_line_for_each_meeting(export, kept) -> None:
 
 
 def test_the_output_s_name_says_its_format(export, kept, tmp_path) -> None:
-    assert export("--output", str(tmp_path / "out.json")) == (0, "", "")
+    assert export("--output", str(tmp_path / "out.json")) == (0, f"written: {tmp_path}/out.json\n", "")
     assert len(json.loads((tmp_path / "out.json").read_text())["records"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
@@ -156,6 +156,6 @@ def test_what_is_no_file_stays_what_it_is(export, kept, tmp_path) -> None:
         assert b"second day" in read.result()
     assert pipe.is_fifo()
     link.symlink_to(file)
-    assert export("--output", str(link)) == (0, "", "")
+    assert export("--output", str(link)) == (0, f"written: {link}\n", "")
     assert link.is_symlink()
     assert b"second day" in file.read_bytes()

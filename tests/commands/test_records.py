@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from fake_publisher import FakePublisher, turn
-from minuted.commands.records import is_served, opened, record_of, stored
+from minuted.commands.records import opened, record_of, stored
+from minuted.control import is_served
 from minuted.journal.turns import TurnJournal
 
 

@@ -80,7 +80,7 @@ def test_who_may_not_ask_is_told_so(settings: Settings, serve: Callable, command
     member, stranger = as_user(ASK, *words, groups=[0]), as_user(ASK, *words)
     config.unlink()
     assert f"only root and the service's own user may ask for '{command[0]}'" in member
-    assert f"no access to {settings.runtime_dir}: ask to be put into its group" in stranger
+    assert f"{settings.runtime_dir} is for root alone: put sudo before the command" in stranger
     assert member.splitlines()[0] == stranger.splitlines()[0] == "1"
 
 

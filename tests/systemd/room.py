@@ -170,7 +170,7 @@ def seed_world(box: Box) -> None:
         box.seed(f"/etc/systemd/system/{unit}.service.d/10-sound.conf", HEARS_A_SERVER)
     box.bind(ROOT, "/srv/source")
     box.bind(Path(sysconfig.get_path("platlib")), "/srv/packages")
-    _launch(box, "/srv/simulated-service", "simulator")
+    launch(box, "/srv/simulated-service", "simulator")
 
 
 def seed_program(box: Box) -> None:
@@ -181,10 +181,11 @@ def seed_program(box: Box) -> None:
     box.seed("/usr/lib/tmpfiles.d/minuted.conf", ROOT / "deploy/minuted.tmpfiles.conf")
     box.seed("/etc/minuted/minuted.toml", CONFIG)
     box.seed("/etc/credstore/assemblyai.key", KEY + "\n", 0o600)
-    _launch(box, "/opt/minuted/current/bin/minuted", "minuted")
+    launch(box, "/opt/minuted/current/bin/minuted", "minuted")
 
 
-def _launch(box: Box, path: str, module: str) -> None:
+def launch(box: Box, path: str, module: str) -> None:
+    """Put a program into the box that runs a module of ours."""
     python = _python(box)
     text = LAUNCHER.format(python=python, libraries=python.parents[1] / "lib", module=module)
     box.seed(path, text, 0o755)

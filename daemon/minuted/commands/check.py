@@ -25,7 +25,7 @@ from minuted.config import (
 )
 from minuted.control import status_of
 from minuted.live_settings import LOCAL, read_terms, refusal
-from minuted.runtime import guard
+from minuted.runtime import guard, service
 from minuted.runtime.durations import brief
 from minuted.session_notes import Note, notes
 
@@ -304,6 +304,12 @@ def _unusable(key: str, folder: Path, reason: str | None) -> ConfigError:
     state = Path.home() / ".local/state/minuted"
     sockets = Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache", "minuted")
     own = {"state_dir": state, "runtime_dir": sockets}[key]
+    if folder == Path("/run/minuted") and (unit := service.unit()):
+        return ConfigError(
+            f"{key}: {folder} is made by the service, whose user and folders these are: "
+            f"`{service.command('start', unit)}` runs it; for a run of your own set state_dir and "
+            f'runtime_dir to folders of your own; {key} = "{own}" would do'
+        )
     return ConfigError(
         f"{key}: {folder} cannot be used ({reason}): set state_dir and runtime_dir in minuted.toml to "
         f'folders of your own; {key} = "{own}" would do'

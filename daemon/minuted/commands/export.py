@@ -56,6 +56,8 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         printing.flush()
     else:
         write_whole(output, text)
+        if output.is_file():
+            printing.say(f"written: {output}")
     return 0
 
 

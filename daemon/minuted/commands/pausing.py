@@ -4,8 +4,9 @@ import time
 from typing import Any, Final
 
 from minuted import status
+from minuted.commands.wishing import NotDoneError
 from minuted.config import Settings
-from minuted.control import ask, status_of
+from minuted.control import RefusedError, ask, status_of
 from minuted.messages import MalformedMessageError
 
 VALID_S: Final = 1.0
@@ -15,10 +16,6 @@ ANSWER_S_MAX: Final = 4.0
 CLOSED_S_MAX: Final = 10.0
 """How long it may take to close; a process that cannot do it ends, and the next one begins with the pause."""
 LOOK_S: Final = 0.01
-
-
-class NotDoneError(OSError):
-    """It could not be done; the text says what holds now."""
 
 
 def begin(settings: Settings, for_s: float | None) -> str:
@@ -52,7 +49,7 @@ def _ask(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
     """Ask every source; give the first one's answer. They share one note, which a late one finds."""
     stages = _stages(settings)
     if not stages:
-        raise NotDoneError(f"{status.absence(settings)}; nothing was changed")
+        raise NotDoneError(f"{status.absence(settings, 'capture')}; nothing was changed")
     answers: list[dict[str, Any]] = []
     for stage in stages:
         before_s = time.monotonic() + VALID_S
@@ -62,7 +59,7 @@ def _ask(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
             answers.append(ask(settings, stage, op, ANSWER_S_MAX, before_s=before_s, **details))
         except TimeoutError:
             raise NotDoneError(f"{stage} does not answer; {done}") from None
-        except (ValueError, MalformedMessageError) as error:
+        except (RefusedError, MalformedMessageError) as error:
             also = f"; {done}" if answers else ""
             raise NotDoneError(f"not done: {error}{also}") from None
     return answers[0]

@@ -1,14 +1,14 @@
 """The records of this machine's journal: asked of the running daemon, else read from its file."""
 
-import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
 
 from minuted.bus import ReplayClient
 from minuted.config import Settings
+from minuted.control import is_served
 from minuted.journal.reading import TurnReader, reading
 from minuted.messages import Gap, MalformedMessageError, Record, Turn, from_map
 from minuted.runtime import files
@@ -134,14 +134,6 @@ def opened(settings: Settings) -> Iterator[Records]:
             client.close()
     with stored(settings) as found:
         yield found
-
-
-def is_served(endpoint: str) -> bool:
-    """Whether somebody listens at an ipc:// address; what a run leaves of its sockets, nobody listens at."""
-    with socket.socket(socket.AF_UNIX) as trial, suppress(OSError):
-        trial.connect(endpoint.removeprefix("ipc://"))
-        return True
-    return False
 
 
 @contextmanager

@@ -5,7 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from minuted import status
 from minuted.config import Settings
+from minuted.control import is_served
 from minuted.delivery.following import Position
 from minuted.delivery.subscription import Subscription
 from minuted.messages import Record, pack
@@ -13,6 +15,8 @@ from minuted.runtime import signals
 
 from . import printing
 from .records import Records, opened
+from .watch import closed
+from .wishing import NotDoneError
 
 Form = Callable[[Record], bytes]
 LOOK_EVERY_S: Final = 0.25
@@ -95,9 +99,13 @@ def _to_come(settings: Settings, after_seq: int, epoch: str, stop: threading.Eve
             return
         printing.complain(f"minuted: {what}")
 
+    if not is_served(settings.turns_endpoint):
+        printing.complain(f"{status.absence(settings)}; waiting for it")
     with Subscription(
         settings.turns_endpoint, settings.replay_endpoint, after_seq, epoch=epoch, on_position=tell
     ) as subscription:
         while not stop.is_set():
             if record := subscription.receive(LOOK_EVERY_S):
                 yield record
+            elif refusal := closed(settings):
+                raise NotDoneError(refusal)

@@ -4,11 +4,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from minuted import status
 from minuted.commands import printing
+from minuted.commands.wishing import STAGE, NotDoneError, asked
 from minuted.config import Settings
-from minuted.control import ask
-from minuted.messages import MalformedMessageError
 from minuted.runtime.durations import duration
 from minuted.runtime.texts import clean
 
@@ -17,13 +15,9 @@ DONE_S_MAX: Final = 60.0
 LOOK_S: Final = 0.05
 
 
-class NotDoneError(OSError):
-    """It could not be done; the text says what holds now."""
-
-
 def run(settings: Settings, names: Mapping[str, str], meeting: str, *, as_json: bool) -> None:
     """Name speakers where names are given; print the meeting's speakers. Raises NotDoneError."""
-    told = _named(settings, names, meeting) if names else _ask(settings, "speakers", meeting=meeting)
+    told = _named(settings, names, meeting) if names else asked(settings, STAGE, "speakers", meeting=meeting)
     if as_json:
         kept = {key: told[key] for key in ("meeting", "started_at_ms", "speakers")}
         printing.say_json(kept)
@@ -52,12 +46,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _named(settings: Settings, names: Mapping[str, str], meeting: str) -> dict[str, Any]:
     """Name, and wait until every turn so far has the names."""
-    asked = _ask(settings, "name-speakers", names=dict(names), meeting=meeting)
+    wanted = asked(settings, STAGE, "name-speakers", names=dict(names), meeting=meeting)
     until_s = time.monotonic() + DONE_S_MAX
     while True:
-        told = _ask(settings, "speakers", meeting=asked["meeting"])
+        told = asked(settings, STAGE, "speakers", meeting=wanted["meeting"])
         now = {each["label"]: each["name"] for each in told["speakers"]}
-        if not told["left"] and all(now.get(label, "") == name for label, name in asked["names"].items()):
+        if not told["left"] and all(now.get(label, "") == name for label, name in wanted["names"].items()):
             return told
         if time.monotonic() > until_s:
             raise NotDoneError(
@@ -65,14 +59,3 @@ def _named(settings: Settings, names: Mapping[str, str], meeting: str) -> dict[s
                 "`minuted speakers` shows the names"
             )
         time.sleep(LOOK_S)
-
-
-def _ask(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
-    if not status.has_socket(settings, "transcription"):
-        raise NotDoneError(status.absence(settings))
-    try:
-        return ask(settings, "transcription", op, **details)
-    except TimeoutError:
-        raise NotDoneError("transcription does not answer; `minuted speakers` shows what holds") from None
-    except (ValueError, MalformedMessageError) as error:
-        raise NotDoneError(str(error)) from None

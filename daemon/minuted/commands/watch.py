@@ -7,19 +7,23 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
+from minuted import status
 from minuted.bus import TurnsIn
 from minuted.config import Settings
+from minuted.control import is_served
 from minuted.messages import Gap, Message, Session, Turn
-from minuted.runtime import signals
+from minuted.runtime import rights, signals
 from minuted.runtime.texts import clean
 
 from . import printing, styles
 from .styles import styled
+from .wishing import NotDoneError
 
 LIVE_ROWS_MAX: Final = 6
 """Of a longer partial the last rows are shown."""
@@ -35,12 +39,21 @@ _OVER: Final = ("retrying", "refused", "limit", "ended", "drained")
 def run(settings: Settings, *, until_end: bool) -> int:
     """Show captions until SIGTERM or Ctrl-C; with `until_end` until the recording is drained."""
     stop = signals.stop_event()
-    captions = Captions(f"waiting for minuted ({settings.runtime_dir})", time.monotonic())
+    waiting, tells_at_s = f"waiting for minuted ({settings.runtime_dir})", time.monotonic() + SILENCE_S_MAX
+    if not until_end and not is_served(settings.turns_endpoint):
+        # A run that starts its own captions is about to be there.
+        waiting, tells_at_s = f"{status.absence(settings)}; waiting for it", 0.0
+    captions = Captions(waiting, time.monotonic())
     console = styles.console()
     screen = Screen(console) if sys.stdout.isatty() and not console.is_dumb_terminal else None
     with TurnsIn(settings.turns_endpoint) as turns:
         try:
             while not stop.is_set() and not (until_end and captions.are_over):
+                if captions.is_waiting and (refusal := closed(settings)):
+                    raise NotDoneError(refusal)
+                if not screen and captions.is_waiting and time.monotonic() > tells_at_s:
+                    printing.complain(waiting)
+                    tells_at_s = float("inf")
                 for message in _arrived(turns):
                     lines = captions.hear(message, time.monotonic())
                     if screen:
@@ -53,6 +66,12 @@ def run(settings: Settings, *, until_end: bool) -> int:
             if screen:
                 screen.close()
     return 0
+
+
+def closed(settings: Settings) -> str:
+    """Return why this user will never get a turn; "" where one may come."""
+    socket = Path(settings.turns_endpoint.removeprefix("ipc://"))
+    return status.closed(settings) or rights.refusal(socket, os.W_OK)
 
 
 def _arrived(turns: TurnsIn) -> Iterable[Message]:
@@ -78,6 +97,11 @@ class Captions:
         self._meeting_id = ""
         self._partials: dict[str, Turn] = {}
         self._shown: OrderedDict[str, str] = OrderedDict()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether minuted is not there, or has not been heard yet."""
+        return not self._is_there
 
     def hear(self, message: Message, now_s: float) -> list[Text]:
         """Take a message; give the lines that stay."""

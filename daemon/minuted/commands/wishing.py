@@ -1,14 +1,12 @@
 """Have the running transcription do something, and wait until it has done it."""
 
-import os
 import secrets
 import time
-from pathlib import Path
 from typing import Any, Final
 
 from minuted import status
 from minuted.config import Settings
-from minuted.control import ask, status_of
+from minuted.control import RefusedError, ask, is_served
 from minuted.messages import MalformedMessageError
 
 STAGE: Final = "transcription"
@@ -23,9 +21,24 @@ class NotDoneError(OSError):
     """It was not done; the text says why."""
 
 
+def asked(settings: Settings, stage: str, op: str, timeout_s: float = 1.0, **details: Any) -> dict[str, Any]:
+    """Ask a stage for something at once, and return its answer. Raises NotDoneError."""
+    try:
+        if not is_served(settings.control_endpoint(stage)):
+            raise TimeoutError
+        return ask(settings, stage, op, timeout_s, **details)
+    except TimeoutError:
+        raise NotDoneError(status.absence(settings, stage)) from None
+    except RefusedError as error:
+        raise NotDoneError(str(error)) from None
+    except MalformedMessageError:
+        raise NotDoneError(f"{stage} answers what this version does not know: restart it") from None
+
+
 def wish(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
     """Give what came of it. Raises NotDoneError."""
-    _look(settings)
+    if not is_served(settings.control_endpoint(STAGE)):
+        raise NotDoneError(f"{status.absence(settings, STAGE)}; nothing was changed")
     name, began_s = secrets.token_hex(8), time.monotonic()
     try:
         ask(settings, STAGE, op, DONE_S_MAX, wish=name, before_s=began_s + DONE_S_MAX, **details)
@@ -35,7 +48,7 @@ def wish(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
             time.sleep(LOOK_S)
     except TimeoutError:
         raise NotDoneError("transcription does not answer; see `minuted status`") from None
-    except (ValueError, MalformedMessageError) as error:
+    except (RefusedError, MalformedMessageError) as error:
         raise NotDoneError(f"not done: {error}") from None
     if answer["state"] == "unknown":
         raise NotDoneError("transcription was restarted in the middle of it; see `minuted status`")
@@ -46,15 +59,5 @@ def wish(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
 
 def told(settings: Settings) -> dict[str, Any]:
     """Give what the running transcription tells of itself. Raises NotDoneError."""
-    _look(settings)
-    found = status_of(settings, STAGE, timeout_s=2.0)
-    if found is None:
-        raise NotDoneError(status.absence(settings))
-    return found
-
-
-def _look(settings: Settings) -> None:
-    """Raise NotDoneError, saying why, where there is no socket to ask on, or none for us."""
-    socket = Path(settings.control_endpoint(STAGE).removeprefix("ipc://"))
-    if not os.access(socket, os.W_OK):
-        raise NotDoneError(f"{status.absence(settings)}; nothing was changed")
+    answer = asked(settings, STAGE, "status", 2.0)
+    return {key: value for key, value in answer.items() if key != "ok"}

@@ -54,7 +54,8 @@ def make_private(path: Path, mode: int = 0o640) -> None:
         descriptor = open_own(path, os.O_RDWR | os.O_CREAT, mode)
     except PermissionError:
         uid, own = guard.owner(path), os.geteuid()
-        if uid in (None, own):
+        if uid in (None, own) or guard.owner(path.parent) != own:
+            # In somebody else's folder it is theirs by right.
             raise
         whose, us = guard.user(uid or 0), guard.user(own)
         raise UnsafeFileError(f"{path} belongs to {whose}; run: chown {us} {path}") from None

@@ -35,7 +35,7 @@ def changeable(path: Path) -> str:
         if mode & stat.S_IWOTH:
             return f"{place} can be changed by every user of this machine; run: chmod o-w {place}"
         if mode & stat.S_IWGRP and not _is_own(status.st_gid):
-            return f"{place} can be changed by the group {_group(status.st_gid)}; run: chmod g-w {place}"
+            return f"{place} can be changed by the group {group(status.st_gid)}; run: chmod g-w {place}"
     return ""
 
 
@@ -141,7 +141,7 @@ def _is_own(gid: int) -> bool:
         return True  # a number without a name has no members but us
 
 
-def _group(gid: int) -> str:
+def group(gid: int) -> str:
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

@@ -13,7 +13,7 @@ from typing import Final
 
 from minuted.config import Settings
 from minuted.options import ConfigError
-from minuted.runtime import files, guard
+from minuted.runtime import files, guard, rights
 
 CLIENTS_MAX: Final = 1000
 FILE_BYTES_MAX: Final = 1 << 18
@@ -61,7 +61,10 @@ def revoke(file: Path, name: str) -> None:
 
 
 def listed(file: Path) -> list[Client]:
-    """Give who is on the list. Raises ConfigError for a file that cannot be read or trusted."""
+    """Give who is on the list. Raises ConfigError for a file that cannot be read or trusted.
+
+    And PermissionError where it is not for this user.
+    """
     if changed := guard.changeable(file):
         raise ConfigError(changed)
     try:
@@ -69,6 +72,9 @@ def listed(file: Path) -> list[Client]:
             data = opened.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         return []
+    except PermissionError:
+        # Who may is said for all commands in one place.
+        raise
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
     found = []
@@ -102,7 +108,10 @@ class List:
     def recognise(self, secret: str) -> Client | None:
         """Give the client whose secret this is. Raises ConfigError for a list that cannot be read."""
         if (seen := self._look()) != self._seen:
-            self._clients, self._seen = listed(self._file), seen
+            try:
+                self._clients, self._seen = listed(self._file), seen
+            except PermissionError as error:
+                raise ConfigError(rights.sentence(error)) from None
         return recognise(self._clients, secret)
 
     def _look(self) -> tuple[int, int, int] | None:
@@ -126,5 +135,7 @@ def _write(file: Path, clients: list[Client]) -> None:
         with files.acting_for(file.parent):
             file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             files.replace(file, text.encode("ascii"))
+    except PermissionError:
+        raise
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror or error}") from None

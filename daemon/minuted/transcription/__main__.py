@@ -55,7 +55,7 @@ def run(settings: Settings) -> int:
             {
                 "status": lambda _: transcriber.status(),
                 "drain": done(transcriber.drain),
-                "endpoint": done(transcriber.force_endpoint),
+                "endpoint": lambda _: {"turns": transcriber.force_endpoint()},
                 "configure": transcriber.wish,
                 "meeting": transcriber.wish,
                 "answer": transcriber.wishes.answer,

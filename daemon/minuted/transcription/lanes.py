@@ -162,6 +162,12 @@ class Lanes:
                 if self._minutes.doubts.may_leave(now_s, is_silent=is_silent):
                     lane.session.give_up(NO_PROGRESS)
 
+    @property
+    def is_spoken(self) -> bool:
+        """Whether a turn is being spoken, as far as the service has told."""
+        live = self.live
+        return bool(live and live.turn_is_open and not live.is_terminating)
+
     def force_endpoint(self) -> None:
         """End the live turn now, where there is one."""
         live = self.live

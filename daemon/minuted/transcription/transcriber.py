@@ -118,10 +118,12 @@ class Transcriber:
         self._leave.set()
         self._wakeup.set()
 
-    def force_endpoint(self) -> None:
-        """End the current turn now."""
+    def force_endpoint(self) -> int:
+        """End the current turn now; return how many, of several sources, are being spoken."""
+        spoken = sum(channel.lanes.is_spoken for channel in list(self._channels))
         self._endpoint.set()
         self._wakeup.set()
+        return spoken
 
     def wish(self, question: dict[str, Any]) -> dict[str, Any]:
         """Take a wish; what becomes of it is in `wishes`."""

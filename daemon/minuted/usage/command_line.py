@@ -121,7 +121,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         "minuted sinks",
         "minuted sinks webhook",
     )
-    sinks.add_argument("names", metavar="NAME", nargs="*", help="only these")
+    sinks.add_argument("names", metavar="NAME", nargs="*", default=(), help="only these")
     status = add(
         "status",
         "show how everything is",
@@ -136,7 +136,8 @@ def parser(version: str) -> argparse.ArgumentParser:
         "have the configuration read again",
         "What has changed is started, stopped or restarted, and no sound is lost. A configuration with a "
         "mistake, or a change that needs a restart, is refused as a whole: everything goes on as it was, "
-        "and the exit status is 1. SIGHUP does the same, except in a terminal, whose end is the run's.",
+        "and the exit status is 1. SIGHUP does the same, except in a terminal, whose end is the run's. Where "
+        "each stage is a service of its own (minuted.target), it says what to restart instead.",
         "minuted reload",
     )
     watch = add(
@@ -179,7 +180,9 @@ def parser(version: str) -> argparse.ArgumentParser:
     )
     dead.add_argument("action", choices=("list", "retry", "drop"), metavar="list|retry|drop")
     dead.add_argument("name", metavar="NAME", help="the sink's name in the configuration")
-    dead.add_argument("seq", metavar="SEQ", type=number, nargs="*", help="the numbers to retry or drop")
+    dead.add_argument(
+        "seq", metavar="SEQ", type=number, nargs="*", default=(), help="the numbers to retry or drop"
+    )
     dead.add_argument("--all", action="store_true", help="retry or drop all of them")
     keys = add(
         "keys",
