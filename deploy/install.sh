@@ -148,18 +148,19 @@ install_files() {
   systemd-tmpfiles --create "$LIBRARY/tmpfiles.d/minuted.conf"
 }
 
-# Set KEY = "VALUE" where the sample has it commented out, as the first of its name.
+# Set KEY = "VALUE" where the sample has it commented out, as the first of its name, with its SECTION's header.
 set_value() {
-  value=$(printf '%s' "$2" | sed 's/[\\"]/\\&/g; s/[\\&|]/\\&/g')
-  sed -i "0,/^#$1 = .*/s|^#$1 = .*|$1 = \"$value\"|" "$CONFIG.new"
+  value=$(printf '%s' "$3" | sed 's/[\\"]/\\&/g; s/[\\&|]/\\&/g')
+  sed -i "0,/^#$2 = .*/s|^#$2 = .*|$2 = \"$value\"|" "$CONFIG.new"
+  [ -z "$1" ] || sed -i "s|^#\(\[$1\]\)|\1|" "$CONFIG.new"
 }
 
 configure() {
   if [ ! -e "$CONFIG" ]; then
     cp "$DOCUMENTS/minuted.toml" "$CONFIG.new"
-    [ -z "$room" ] || set_value room "$room"
-    [ -z "$device" ] || set_value device "$device"
-    [ -z "$service" ] || set_value service "$service"
+    [ -z "$room" ] || set_value '' room "$room"
+    [ -z "$device" ] || set_value capture device "$device"
+    [ -z "$service" ] || set_value engine service "$service"
     mv "$CONFIG.new" "$CONFIG"
     say "Wrote $CONFIG"
   elif [ -n "$room$device$service" ]; then
