@@ -381,7 +381,8 @@ _RENAMED: Final = {
 @cache
 def _misplaced() -> Mapping[str, str]:
     """Return where a key belongs that stands in another table: its header may still be a comment."""
-    sections = {field.name: value for field in fields(Settings) if is_dataclass(value := field.type)}
+    values = {field.name: getattr(Settings(), field.name) for field in fields(Settings)}
+    sections = {name: type(value) for name, value in values.items() if is_dataclass(value)}
     keys = {name: {option.name for option in options(cls)} for name, cls in sections.items()}
     keys[""] = {option.name for option in options(Settings)} - keys.keys()
     return {
