@@ -221,7 +221,9 @@ def _status(arguments: argparse.Namespace) -> int:
         printing.complain(status.absence(settings))
         return FAILED
     if not arguments.json:
-        printing.say_all(status.table(found, status.now_ms()).split("\n"))
+        from .commands import overview
+
+        overview.show(found, status.now_ms())
     return DONE
 
 
