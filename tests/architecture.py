@@ -94,6 +94,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
             "claims",
             "config",
             "control",
+            "credentials",
             "keys",
             "messages",
             "runtime",

@@ -161,6 +161,13 @@ def _check(arguments: argparse.Namespace) -> int:
     return check.run(lambda: _settings(arguments), online=arguments.online)
 
 
+def _init(arguments: argparse.Namespace) -> int:
+    from .commands import init
+
+    _quiet_logs()
+    return init.run(arguments)
+
+
 def _devices(arguments: argparse.Namespace) -> int:
     if arguments.test is not None:
         from .commands import sound_check
@@ -380,6 +387,7 @@ def _quiet_logs() -> None:
 
 
 _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
+    "init": _init,
     "run": _run,
     "capture": _stage,
     "transcription": _stage,
