@@ -79,7 +79,7 @@ def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings",
 
 def _run(arguments: argparse.Namespace) -> int:
     from . import credentials
-    from .commands import check, terminal
+    from .commands import check, results, terminal
     from .runtime import logs
     from .supervision import supervisor
 
@@ -98,9 +98,11 @@ def _run(arguments: argparse.Namespace) -> int:
     check.prepare(settings)
     log = settings.state_dir / "minuted.log" if arguments.watch else None
     credentials.hide()
+    before = results.look(settings)
     with terminal.captions(log, arguments.config) if log else contextlib.nullcontext():
         logs.set_up("supervisor", settings.room)
         outcome = supervisor.supervise(settings, text, lambda: _read(arguments, settings.path))
+    results.show(settings, before, arguments.config)
     if outcome.status:
         more = f" (the log is {log})" if log else ""
         printing.complain(f"minuted: {outcome.reason}{more}")
