@@ -60,6 +60,8 @@ ln -s /opt/minuted/current/bin/minuted "$stage/usr/bin/minuted"
 # Completion and the manual page, which the wheel has brought.
 for part in bash-completion zsh fish man; do cp -R "$root/share/$part" "$stage/usr/share/"; done
 gzip -9n "$stage/usr/share/man/man1/minuted.1"
+# Debian's zsh looks for a package's there alone.
+mv "$stage/usr/share/zsh/site-functions" "$stage/usr/share/zsh/vendor-completions"
 
 cat > "$stage/DEBIAN/control" <<END
 Package: minuted
