@@ -3,10 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
-# What the tests need beside Python: a sound server for the virtual microphone, PortAudio, and a systemd to boot.
-DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime ca-certificates openssl
+# What the tests need beside Python: a sound server for the virtual microphone, PortAudio, a systemd to boot, shells
+# that complete, and man.
+DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime ca-certificates openssl bash-completion zsh fish man-db
 
-.PHONY: help demo test lint types pytest test-systemd kills damage floods soak benches constraints sample packages debian clean
+.PHONY: help demo test lint types pytest test-systemd kills damage floods soak benches constraints sample shell packages debian clean
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 16
@@ -54,6 +55,9 @@ benches: $(READY)  ## Measure; one line of JSON each.
 
 sample: $(READY)  ## Write deploy/minuted.toml anew from config.py.
 	$(BIN)/python -m minuted.config > deploy/minuted.toml
+
+shell: $(READY)  ## Write the shells' completion and the manual page in deploy/shell anew from the options.
+	$(BIN)/python deploy/shell.py
 
 constraints: $(READY)  ## Write deploy/constraints.txt and requirements.txt anew from pyproject.toml.
 	$(BIN)/python deploy/constraints.py > deploy/constraints.txt.new

@@ -25,6 +25,8 @@ $pip install --no-compile --require-hashes -r "$source/deploy/requirements.txt"
 copy=$stage/source
 mkdir "$copy"
 for part in pyproject.toml README.md LICENSE daemon sinks; do cp -R "$source/$part" "$copy/"; done
+mkdir "$copy/deploy"
+cp -R "$source/deploy/shell" "$copy/deploy/"
 $pip install --no-compile --no-deps --no-build-isolation "$copy"
 rm -rf "$copy"
 "$root/bin/python" -m minuted.config > "$root/minuted.toml"
@@ -55,6 +57,11 @@ cp "$source/deploy/minuted.tmpfiles.conf" "$stage/usr/lib/tmpfiles.d/minuted.con
 cp "$source/README.md" "$stage/usr/share/doc/minuted/"
 cp "$source/LICENSE" "$stage/usr/share/doc/minuted/copyright"
 ln -s /opt/minuted/current/bin/minuted "$stage/usr/bin/minuted"
+# Completion and the manual page, which the wheel has brought.
+for part in bash-completion zsh fish man; do cp -R "$root/share/$part" "$stage/usr/share/"; done
+gzip -9n "$stage/usr/share/man/man1/minuted.1"
+# Debian's zsh looks for a package's there alone.
+mv "$stage/usr/share/zsh/site-functions" "$stage/usr/share/zsh/vendor-completions"
 
 cat > "$stage/DEBIAN/control" <<END
 Package: minuted

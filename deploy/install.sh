@@ -9,6 +9,7 @@ readonly CONFIG=/etc/minuted/minuted.toml
 readonly LIBRARY=/usr/local/lib
 readonly DOCUMENTS=/usr/local/share/doc/minuted
 readonly PACKAGES="python3 python3-venv libportaudio2 libasound2-plugins"
+readonly SHARED="bash-completion/completions/minuted zsh/site-functions/_minuted fish/vendor_completions.d/minuted.fish man/man1/minuted.1"
 readonly UNITS="minuted minuted-capture minuted-capture@ minuted-transcription minuted-engine minuted-sink@ minuted-sink-network@ minuted-token-server minuted-metrics"
 
 usage() {
@@ -74,6 +75,7 @@ remove() {
   rm -f "$LIBRARY/systemd/system/minuted.target" "$LIBRARY/systemd/user/minuted.service"
   rm -rf "$LIBRARY/systemd/system/minuted.service.d" /etc/systemd/system/minuted.target.wants
   rm -f "$LIBRARY/sysusers.d/minuted.conf" "$LIBRARY/tmpfiles.d/minuted.conf" /usr/local/bin/minuted
+  for file in $SHARED; do rm -f "/usr/local/share/$file"; done
   rm -rf "$PREFIX" "$DOCUMENTS"
   if [ $purge = yes ]; then
     rm -rf /etc/minuted /var/lib/minuted /etc/systemd/system/minuted*.service.d
@@ -117,6 +119,8 @@ build_release() {
   copy=$release/source
   mkdir "$copy"
   for part in pyproject.toml README.md LICENSE daemon sinks; do cp -R "$source/$part" "$copy/"; done
+  mkdir "$copy/deploy"
+  cp -R "$source/deploy/shell" "$copy/deploy/"
   $pip install --no-deps --no-build-isolation "$copy"
   rm -rf "$copy"
   "$release/bin/minuted" --help >/dev/null
@@ -144,22 +148,25 @@ install_files() {
   install -m 644 "$source/deploy/minuted.tmpfiles.conf" "$LIBRARY/tmpfiles.d/minuted.conf"
   install -m 644 "$source/README.md" "$source/LICENSE" "$DOCUMENTS/"
   "$release/bin/python" -m minuted.config > "$DOCUMENTS/minuted.toml"
+  # Completion and the manual page, which the wheel has brought.
+  for file in $SHARED; do install -D -m 644 "$release/share/$file" "/usr/local/share/$file"; done
   systemd-sysusers "$LIBRARY/sysusers.d/minuted.conf"
   systemd-tmpfiles --create "$LIBRARY/tmpfiles.d/minuted.conf"
 }
 
-# Set KEY = "VALUE" where the sample has it commented out, as the first of its name.
+# Set KEY = "VALUE" where the sample has it commented out, as the first of its name, with its SECTION's header.
 set_value() {
-  value=$(printf '%s' "$2" | sed 's/[\\"]/\\&/g; s/[\\&|]/\\&/g')
-  sed -i "0,/^#$1 = .*/s|^#$1 = .*|$1 = \"$value\"|" "$CONFIG.new"
+  value=$(printf '%s' "$3" | sed 's/[\\"]/\\&/g; s/[\\&|]/\\&/g')
+  sed -i "0,/^#$2 = .*/s|^#$2 = .*|$2 = \"$value\"|" "$CONFIG.new"
+  [ -z "$1" ] || sed -i "s|^#\(\[$1\]\)|\1|" "$CONFIG.new"
 }
 
 configure() {
   if [ ! -e "$CONFIG" ]; then
     cp "$DOCUMENTS/minuted.toml" "$CONFIG.new"
-    [ -z "$room" ] || set_value room "$room"
-    [ -z "$device" ] || set_value device "$device"
-    [ -z "$service" ] || set_value service "$service"
+    [ -z "$room" ] || set_value '' room "$room"
+    [ -z "$device" ] || set_value capture device "$device"
+    [ -z "$service" ] || set_value engine service "$service"
     mv "$CONFIG.new" "$CONFIG"
     say "Wrote $CONFIG"
   elif [ -n "$room$device$service" ]; then

@@ -97,6 +97,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
             "claims",
             "config",
             "control",
+            "credentials",
             "keys",
             "messages",
             "runtime",
@@ -158,12 +159,14 @@ STYLES = "commands/styles.py"
 """Where rich's texts and consoles are made: clean, and without markup."""
 NOT_IMPORTED: Mapping[str, str] = {
     # What the dev group names and no test imports.
+    "argparse-manpage": "deploy/shell.py makes the manual page with it",
     "editables": "hatchling needs it to install a checkout",
     "hatchling": "builds the wheel without a network",
     "mypy": "a tool",
     "pytest-timeout": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a tool",
+    "shtab": "deploy/shell.py makes the completion with it",
 }
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from minuted.summary import HEARD, UNPLUGGED, UNREACHABLE, note_since, rough, summary
+from minuted.summary import HEARD, SILENT, UNPLUGGED, UNREACHABLE, note_since, rough, summary
 
 NOW_MS = 1_800_000_000_000
 AT_TWO = NOW_MS - 60_000
@@ -102,6 +102,12 @@ def room(**changes):
             "recording, transcription is starting, 3 sinks",
         ),
         (room(capture={"state": "starting", "uptime_s": 0.2}), {}, "no sound yet, live, 3 sinks"),
+        (
+            room(capture={"state": "silent"}, transcription={"state": "connecting", "reason": ""}),
+            {SILENT: AT_TWO},
+            f"the microphone is silent since {CLOCK} (is it muted?), connecting, 3 sinks",
+        ),
+        (room(capture={"state": "silent"}), {}, "the microphone is silent (is it muted?), live, 3 sinks"),
         (room(capture={"source": "talk.wav"}), {}, "playing talk.wav, live, 3 sinks"),
         (
             room(webhook={"state": "waiting", "uptime_s": 9.0, "lag": 2, "last_error": "connection refused"}),
@@ -235,3 +241,11 @@ def test_a_sink_in_a_long_call_and_its_true_lag_are_said() -> None:
     }
     said = summary("boardroom", "running", stages, NOW_MS)
     assert said == "boardroom: recording, live, 1 sink; webhook 38 behind in one call for 1 min 12 s"
+
+
+def test_since_when_a_microphone_is_silent_is_kept():
+    stages = {"capture/table": {"state": "hearing"}, "capture/far": {"state": "silent"}}
+    since_ms = note_since({}, stages, 1000)
+    assert since_ms == {"heard table": 1000, "heard far": 1000, "silent far": 1000}
+    assert note_since(since_ms, stages, 5000)["silent far"] == 1000
+    assert "silent far" not in note_since(since_ms, {"capture/far": {"state": "hearing"}}, 5000)

@@ -112,7 +112,7 @@ def _see(recording: Path) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from . import claims, credentials
-    from .commands import check, terminal
+    from .commands import check, results, terminal
     from .runtime import logs
     from .supervision import supervisor
 
@@ -133,9 +133,11 @@ def _run(arguments: argparse.Namespace) -> int:
     check.prepare(settings)
     log = settings.state_dir / "minuted.log" if arguments.watch else None
     credentials.hide()
+    before = results.look(settings)
     with terminal.captions(log, arguments.config) if log else contextlib.nullcontext():
         logs.set_up("supervisor", settings.room)
         outcome = supervisor.supervise(settings, text, lambda: _read(arguments, settings.path))
+    results.show(settings, before, arguments.config)
     if outcome.status:
         more = f" (the log is {log})" if log else ""
         printing.complain(f"minuted: {outcome.reason}{more}")
@@ -194,6 +196,13 @@ def _check(arguments: argparse.Namespace) -> int:
 
     _quiet_logs()
     return check.run(lambda: _settings(arguments), online=arguments.online)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from .commands import init
+
+    _quiet_logs()
+    return init.run(arguments)
 
 
 def _devices(arguments: argparse.Namespace) -> int:
@@ -263,7 +272,9 @@ def _status(arguments: argparse.Namespace) -> int:
     if not found["stages"]:
         return _report(status.absence(settings), FAILED)
     if not arguments.json:
-        printing.say_all(status.table(found, status.now_ms()).split("\n"))
+        from .commands import overview
+
+        overview.show(found, status.now_ms())
     return DONE
 
 
@@ -401,6 +412,7 @@ def _quiet_logs() -> None:
 
 
 _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
+    "init": _init,
     "run": _run,
     "capture": _stage,
     "transcription": _stage,

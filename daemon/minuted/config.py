@@ -9,7 +9,9 @@ import inspect
 import os
 import stat
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -27,7 +29,7 @@ from minuted.credentials import (
     shared_key,
 )
 from minuted.live_settings import Profile, profiles_of, read_terms, with_terms
-from minuted.options import ConfigError, build, sample_of, table_of, value_of
+from minuted.options import ConfigError, build, not_toml, options, sample_of, table_of, value_of
 from minuted.runtime import guard, rights
 from minuted.sections import (
     MICROPHONE,
@@ -296,7 +298,7 @@ def parse(text: str, path: Path | None = None) -> Settings:
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"not TOML: {error}") from None
+        raise not_toml(text, error) from None
     table = dict(table)
     profiles = profiles_of(table.get("profiles", {}))
     sinks = {}
@@ -308,7 +310,7 @@ def parse(text: str, path: Path | None = None) -> Settings:
             build(SinkTable, common, where, hidden=("options",), known_names=_RENAMED), options=own
         )
     settings = replace(
-        build(Settings, table, "", hidden=("sinks", "path"), known_names=_RENAMED),
+        build(Settings, table, "", hidden=("sinks", "path"), known_names={**_misplaced(), **_RENAMED}),
         profiles=profiles,
         sinks=sinks,
         path=path,
@@ -392,19 +394,42 @@ _RENAMED: Final = {
 }
 
 
+@cache
+def _misplaced() -> Mapping[str, str]:
+    """Return where a key belongs that stands in another table: its header may still be a comment."""
+    values = {field.name: getattr(Settings(), field.name) for field in fields(Settings)}
+    sections = {name: type(value) for name, value in values.items() if is_dataclass(value)}
+    keys = {name: {option.name for option in options(cls)} for name, cls in sections.items()}
+    keys[""] = {option.name for option in options(Settings)} - keys.keys()
+    return {
+        f"{place}.{key}".removeprefix("."): (
+            f"belongs into [{section}]: does that line stand above it, and is it no comment?"
+            if section
+            else f"belongs to the top of the file, above every [section]; here it is in [{place}]"
+        )
+        for place in keys
+        for section, own in keys.items()
+        for key in own - keys[place]
+    }
+
+
 def sample() -> str:
-    """Write the sample configuration: every key, its meaning and its default, commented out."""
-    lines = ["# minuted.toml: every key with its default. Uncomment what you change.", ""]
+    """Return the sample configuration: every key, its meaning and its default, commented out.
+
+    The headers are comments too: a table that is pasted below would else stand twice.
+    """
+    lines = ["# minuted.toml: every key with its default. Uncomment what you change, and the", _HEADERS, ""]
     lines += sample_of(Settings(), Settings)
     for section in fields(Settings):
         value = getattr(Settings(), section.name)
         if is_dataclass(value) and not isinstance(value, type):
             heading = (inspect.getdoc(type(value)) or "").splitlines()[0]
-            lines += [f"[{section.name}]  # {heading}", *sample_of(value, type(value))]
+            lines += [f"#[{section.name}]  # {heading}", *sample_of(value, type(value))]
     lines += [_PROFILES_SAMPLE, _SINKS_SAMPLE]
     return "\n".join(lines)
 
 
+_HEADERS: Final = "# [section] above it; or write tables of your own at the end, as README shows them."
 _PROFILES_SAMPLE: Final = """\
 # A table per profile: what it changes of [session] while a session is open, and nothing else.
 # `minuted configure --profile interview` switches to it, `--profile none` back.

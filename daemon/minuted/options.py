@@ -7,6 +7,7 @@ import ast
 import difflib
 import inspect
 import json
+import re
 import textwrap
 import types
 import typing
@@ -56,6 +57,20 @@ def build(
         return cls(**given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"[{where}]: {error}") from None
+
+
+def not_toml(text: str, error: Exception) -> ConfigError:
+    """Return the error for a text that is no TOML, with what to do where something stands twice."""
+    if found := re.match(r"Cannot declare \((.*?),?\) twice", str(error)):
+        name = ".".join(re.findall(r"'((?:[^'\\]|\\.)*)'", found[1]))
+        header = re.compile(rf"\s*\[\s*{re.escape(name)}\s*\]")
+        lines = [str(at) for at, line in enumerate(text.splitlines(), 1) if header.match(line)]
+        where = f", in lines {' and '.join(lines)}" if len(lines) > 1 else ""
+        return ConfigError(f"[{name}] stands twice{where}: put the keys of both under one of them")
+    if found := re.match(r"Cannot overwrite a value \(at line (\d+)", str(error)):
+        key = text.splitlines()[int(found[1]) - 1].partition("=")[0].strip()
+        return ConfigError(f"{key} is set a second time in line {found[1]}: keep one of the two")
+    return ConfigError(f"not TOML: {error}")
 
 
 def options(cls: type) -> tuple["Field[Any]", ...]:

@@ -112,16 +112,21 @@ def stage_names(settings: Settings) -> list[str]:
     return [*(source.stage for source in settings.sources), "transcription", *sinks, "engine"]
 
 
-def table(status: Mapping[str, Any], now_ms: int) -> str:
-    """Show a status as aligned lines."""
-    lines = [status.get("summary") or f"{status.get('room', '')}: {status['state']}".removeprefix(": ")]
-    rows = [("", "STATE", "PID", "FOR", "RESTARTS", "")]
+def headline(status: Mapping[str, Any]) -> str:
+    """Return how everything is in one line."""
+    told = status.get("summary") or f"{status.get('room', '')}: {status['state']}".removeprefix(": ")
+    return clean(str(told))
+
+
+def rows(status: Mapping[str, Any], now_ms: int) -> list[tuple[str, ...]]:
+    """Return the heading and what every stage is like: five cells, and what else is worth knowing of it."""
+    found = [("", "STATE", "PID", "FOR", "RESTARTS", "")]
     for stage, values in status["stages"].items():
         since_ms = values.get("since_ms")
         seconds = (now_ms - since_ms) / 1000 if since_ms is not None else values.get("uptime_s", 0)
         seconds = values.get("for_s", seconds)  # an older supervisor has none
         restarts = values.get("restarts")
-        rows.append(
+        found.append(
             (
                 stage,
                 str(values.get("state", "?")),
@@ -131,18 +136,30 @@ def table(status: Mapping[str, Any], now_ms: int) -> str:
                 details(values),
             )
         )
-        rows += [
+        found += [
             (f"  {name}", str(channel.get("state", "?")), "", "", "", details(channel))
             for name, channel in values.get("channels", {}).items()
         ]
-    shown = [[clean(cell) for cell in row] for row in rows]
+    return [tuple(clean(cell) for cell in row) for row in found]
+
+
+def in_force(status: Mapping[str, Any]) -> str:
+    """Return which settings of the session are in force, where any was changed; "" where none was."""
+    told = status["stages"].get("transcription", {}).get("in_force")
+    return clean(f"in force: {told}") if told else ""
+
+
+def table(status: Mapping[str, Any], now_ms: int) -> str:
+    """Return a status as aligned lines, however long."""
+    shown = rows(status, now_ms)
     widths = [max(len(row[column]) for row in shown) for column in range(5)]
+    lines = [headline(status)]
     for row in shown:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join(["", *cells, row[5]]).rstrip())
-    if in_force := status["stages"].get("transcription", {}).get("in_force"):
-        lines.append(f"  in force: {in_force}")
-    return "\n".join(map(clean, lines))
+    if changed := in_force(status):
+        lines.append(f"  {changed}")
+    return "\n".join(lines)
 
 
 def details(values: Mapping[str, Any]) -> str:

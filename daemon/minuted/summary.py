@@ -16,6 +16,7 @@ UNREACHABLE: Final = "unreachable"
 NO_MICROPHONE: Final = "no microphone"
 UNPLUGGED: Final = "unplugged"
 PAUSED: Final = "paused"
+SILENT: Final = "silent"
 HEARD: Final = "heard"
 """The microphone was there at some time."""
 
@@ -60,9 +61,9 @@ def lasting(stages: Stages, before: Iterable[str] = ()) -> set[str]:
         unplugged, missing, heard = (_of(what, name) for what in (UNPLUGGED, NO_MICROPHONE, HEARD))
         if state == "no-device":
             found.add(unplugged if unplugged in before or heard in before else missing)
-        elif state == PAUSED:
-            found.add(_of(PAUSED, name))
-        if heard in before or state == "hearing":
+        elif state in (PAUSED, SILENT):
+            found.add(_of(state, name))
+        if heard in before or state in ("hearing", SILENT):
             found.add(heard)
     if _is_unreachable(stages.get("transcription", {})):
         found.add(UNREACHABLE)
@@ -107,6 +108,10 @@ def _sound_of(name: str, capture: Mapping[str, Any], since_ms: Mapping[str, int]
         return "no microphone" + (f" since {_clock(since_ms[missing])}" if missing in since_ms else "")
     if state == PAUSED:
         return reason or "paused"
+    if state == SILENT:
+        silent = _of(SILENT, name)
+        since = f" since {_clock(since_ms[silent])}" if silent in since_ms else ""
+        return f"the microphone is silent{since} (is it muted?)"
     if state == "stopped" and capture.get("exit_status") == 0:  # others play on
         return "played to its end"
     if state == "disk-full":

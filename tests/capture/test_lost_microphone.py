@@ -5,6 +5,7 @@ import time
 from contextlib import closing
 
 import numpy as np
+import pytest
 
 from capture.cards import CHANGED
 from minuted.capture.microphone import (
@@ -130,9 +131,47 @@ def test_a_microphone_that_is_plugged_in_again_is_heard_again(microphones, confi
     assert (lost.reason, lost.from_number) == ("device-lost", lost.to_number)
 
 
-def silent(microphone: Microphone, seconds: float) -> None:
+QUIET_ROOM = np.resize(np.array([2, -1, 0, 1], np.int16), FRAME_SAMPLES).tobytes()
+"""The quietest that a converter of 16 bits can hear."""
+
+
+def silent(microphone: Microphone, seconds: float, block: bytes = bytes(FRAME_BYTES)) -> None:
     for _ in range(round(seconds * 20)):
-        microphone._note_silence(bytes(FRAME_BYTES))
+        microphone._note_silence(block)
+
+
+@pytest.mark.parametrize(
+    ("block", "is_silent"),
+    [
+        (bytes(FRAME_BYTES), True),
+        (np.resize(np.array([1, 0, -1], np.int16), FRAME_SAMPLES).tobytes(), True),
+        (np.full(FRAME_SAMPLES, 7, np.int16).tobytes(), True),
+        (QUIET_ROOM, False),
+    ],
+    ids=["zeros", "the last bit", "a constant", "a quiet room"],
+)
+def test_digital_silence_is_told_of_and_a_quiet_room_is_not(block, is_silent):
+    """Who has muted a microphone forgets it; who sits in a quiet room wants no warning."""
+    microphone = Microphone("", 0)
+    silent(microphone, SILENCE_S_MAX - 0.1, block)
+    assert (microphone.doubt, microphone.status()["silent"]) == ("", False)
+    silent(microphone, 0.2, block)
+    assert microphone.status()["silent"] == is_silent
+    assert microphone.doubt == (
+        "hearing only digital silence: is the microphone muted, or dead?" if is_silent else ""
+    )
+    silent(microphone, 0.05, QUIET_ROOM)
+    assert microphone.doubt == ""
+
+
+def test_a_last_bit_that_moves_is_no_reason_to_start_anew():
+    """Only exact zeros are what a device gives that has died."""
+    microphone = Microphone("", 0)
+    microphone._heard_s = microphone._began_s
+    silent(microphone, 1, QUIET_ROOM)
+    silent(microphone, 100, np.full(FRAME_SAMPLES, 7, np.int16).tobytes())
+    assert microphone.doubt
+    assert look(microphone, 0, from_s=microphone._began_s + 100) == ""
 
 
 def test_zeros_after_sound_are_a_fault_and_zeros_from_the_beginning_are_not():
@@ -143,7 +182,7 @@ def test_zeros_after_sound_are_a_fault_and_zeros_from_the_beginning_are_not():
     silent(microphone, 100)
     assert microphone.doubt
     assert look(microphone, 0, from_s=began_s + 100) == ""
-    microphone._note_silence(b"\x01\x00" * FRAME_SAMPLES)
+    microphone._note_silence(QUIET_ROOM)
     assert microphone.doubt == ""
     silent(microphone, SILENCE_S_MAX - 0.1)
     assert look(microphone, 0, from_s=began_s + 100) == ""
@@ -156,7 +195,7 @@ def test_a_switch_that_is_used_often_does_not_end_a_run():
     microphone = Microphone("", 0)
     began_s = microphone._began_s
     microphone._heard_s = began_s
-    microphone._note_silence(b"\x01\x00" * FRAME_SAMPLES)
+    microphone._note_silence(QUIET_ROOM)
     silent(microphone, SILENCE_S_MAX + 0.1)
     assert look(microphone, 0, from_s=began_s + 12) == ""
     assert look(microphone, 0, from_s=began_s + SILENCE_LIFE_S_MIN) != ""
@@ -178,6 +217,8 @@ def test_a_microphone_that_falls_dead_is_left_for_a_fresh_process(microphones, c
     again = start(settings, microphones.environment, *words)
     again.wait_for(lambda: again.status().get("state") == "silent")
     assert again.status()["reason"].startswith("hearing only digital silence")
+    assert again.status()["silent"] is True
+    assert any(line["event"] == "source_silent" for line in again.log)
     assert again.stop() == 0
 
 

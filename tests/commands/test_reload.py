@@ -56,7 +56,7 @@ def test_a_refusal_is_a_failure_with_its_reason(
     )
 
 
-@pytest.mark.parametrize("wrong", ["capture_ = 1\n", "[capture]\n[capture]\n"])
+@pytest.mark.parametrize("wrong", ["capture_ = 1\n", "capture = = 1\n"])
 def test_of_a_wrong_file_the_running_one_is_asked_all_the_same(
     file: Path, answers: Answer, capsys: pytest.CaptureFixture[str], wrong: str
 ) -> None:

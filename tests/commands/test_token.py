@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from minuted import cli
+from rights import as_user, needs_root
 from simulator import Service
 from simulator.client import Client
 
@@ -130,7 +131,8 @@ def test_why_there_is_none_is_said_in_a_line_and_in_the_status(
         ('[engine]\ntoken_command = ["true"]\n', ("--expires", "5"), 78, "decides itself"),
         ("", ("--expires", "601"), 2, "no whole number from 1 to 600"),
         ("", ("--max-session", "59"), 2, "no whole number from 60 to 10800"),
-        ('[engine]\nservice = "local"\n', (), 1, "the local engine is not up"),
+        ('[engine]\nservice = "local"\n', (), 1, "not running here"),
+        ('[engine]\nservice = "local"\n', (), 1, "minuted itself needs none"),
     ],
 )
 def test_what_is_missing_is_said(
@@ -201,3 +203,78 @@ def test_the_engine_on_this_machine_gives_tokens_too(command: Command, run) -> N
     assert 50 < begin["expires_at"] - time.time() <= 60
     assert httpx.get(f"http{url[2:]}/v3/health", trust_env=False).status_code == 200
     assert command.stop() == 0
+
+
+def test_the_engine_s_own_key_is_found(command: Command) -> None:
+    """Nobody has set a key: the engine has made one, and whoever asks by the command is told none."""
+    command.configure('[engine]\nservice = "local"\n')
+    url = command.start("engine", ready=r'"url": "(ws://[\d.:]+)"')
+
+    given = command.ask("token")
+
+    assert (given.returncode, given.stderr) == (0, "")
+    with Client(url, key=given.stdout.strip(), model=None) as client:
+        assert client.read()["type"] == "Begin"
+    assert command.stop() == 0
+
+
+@needs_root
+def test_who_may_not_read_the_engine_s_key_is_told_who_may(runtime_dir: Path) -> None:
+    """A member of the group sees the engine and may open no session there."""
+    command = Command(runtime_dir)
+    command.configure('[engine]\nservice = "local"\nurl = "ws://127.0.0.1:9"\n')
+    (command.folder / "run").mkdir()
+    (command.folder / "run/engine.key").touch(mode=0o600)
+    runtime_dir.chmod(0o755)
+    script = (
+        "import sys\nfrom minuted import cli\nfrom minuted.commands import token\n\n"
+        "sys.stderr = sys.stdout\nprint(cli.main(['token', '--config', sys.argv[1]]))\n"
+    )
+
+    said = as_user(script, str(command.file))
+
+    assert said == (
+        f"minuted: no token: only root may read {command.folder}/run/engine.key, the key that the engine "
+        "asks for; run: sudo -u root minuted token\n1\n"
+    )
+
+
+def test_a_secret_goes_to_a_file_of_its_owner_s_alone(run, tmp_path: Path) -> None:
+    """`check` warns of the one that a shell's redirection makes."""
+    file = tmp_path / "boardroom.secret"
+
+    status, said, _ = run("token-server", "clients", "new", "boardroom", "--output", str(file))
+
+    assert status == 0
+    assert said.startswith(f"{file}: the secret of boardroom")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert re.fullmatch(r"[\w-]{43}\n", file.read_text())
+    assert file.read_text().strip() not in said
+    assert run("token-server", "clients", "new", "attic", "--output", str(tmp_path))[0] == 0
+    assert (tmp_path / "attic.secret").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("output", ["there.secret", "nowhere/x.secret"])
+def test_a_client_whose_secret_cannot_be_written_is_not_made(run, tmp_path: Path, output: str) -> None:
+    (tmp_path / "there.secret").write_text("another's")
+
+    status, _, said = run("token-server", "clients", "new", "boardroom", "--output", str(tmp_path / output))
+
+    assert (status, "no client was made" in said) == (78, True), said
+    assert (tmp_path / "there.secret").read_text() == "another's"
+    assert run("token-server", "clients", "list")[1] == ""
+
+
+def test_a_redirection_that_others_can_read_is_told_of(command: Command) -> None:
+    words = [sys.executable, "-m", "minuted", "token-server", "clients", "new", "boardroom"]
+    file = command.folder / "boardroom.secret"
+    with file.open("w") as output:
+        done = subprocess.run(
+            [*words, "--config", str(command.file)],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    assert len(file.read_text()) == 44
+    assert "can read: run chmod 600 on it; --output FILE" in done.stderr

@@ -11,6 +11,7 @@ import pytest
 
 from config.samples import SECTIONS, keys_of
 from minuted.config import (
+    ConfigError,
     Settings,
     parse,
     sample,
@@ -19,7 +20,13 @@ from minuted.config import (
 pytestmark = pytest.mark.usefixtures("no_key")
 
 
-DEPLOYED = Path(__file__).parents[2] / "deploy/minuted.toml"
+ROOT = Path(__file__).parents[2]
+DEPLOYED = ROOT / "deploy/minuted.toml"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHOWN = re.findall(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+WHOLE = [text for text in SHOWN if re.search(r"^room = ", text, re.MULTILINE)]
+"""Those that are a whole file, with keys that no table may stand before."""
+TABLES = [text for text in SHOWN if text not in WHOLE]
 
 
 def test_the_deployed_sample_is_not_stale() -> None:
@@ -61,3 +68,37 @@ def test_the_sample_explains_every_key() -> None:
                 continue
             at = next(index for index, line in enumerate(lines) if re.match(rf"#{key} =", line))
             assert lines[at - 1].startswith("# "), key
+
+
+@pytest.mark.parametrize("text", TABLES, ids=lambda text: re.search(r"\[+[\w.]+", text)[0])
+def test_what_readme_shows_can_be_pasted_anywhere(text: str) -> None:
+    """After the next restart the room would be deaf."""
+    lines = sample().splitlines(keepends=True)
+    headers = [at for at, line in enumerate(lines) if re.match(r"#?\[", line)]
+    for at in (0, *headers, *(header + 1 for header in headers[:-1]), len(lines)):
+        if lines[at - 1 : at] != ["[sinks.file_log]\n"]:
+            parse("".join([*lines[:at], text, *lines[at:]]))
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_a_whole_file_pasted_below_is_refused_with_the_lines(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[sinks.file_log\] stands twice, in lines \d+ and \d+: put"):
+        parse(f"{sample()}\n{text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('device = "Jabra"\n', "device belongs into [capture]: does that line stand above it"),
+        ("[capture]\nidle_after_s = 0\n", "capture.idle_after_s belongs into [engine]: does that line"),
+        ('[capture]\nroom = "attic"\n', "capture.room belongs to the top of the file, above every"),
+        ("[cost]\n[engine]\n[cost]\n", "[cost] stands twice, in lines 1 and 3: put the keys of both"),
+        ("[sinks.txt]\n[sinks.txt]\n", "[sinks.txt] stands twice, in lines 1 and 2"),
+        ('room = "a"\nroom = "b"\n', "room is set a second time in line 2: keep one of the two"),
+        ("[cost]\ndaily = 1\n", "[cost]: unknown key 'daily'; did you mean 'daily_limit'?"),
+        ("room\n", "not TOML: "),
+    ],
+)
+def test_what_uncommenting_goes_wrong_by_is_said(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(said)}"):
+        parse(text)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from minuted.config import parse
 from rights import NOBODY, needs_root
 
 ROOT = Path(__file__).parents[2]
@@ -112,3 +113,21 @@ def test_whatever_starts_with_the_machine_is_disabled_before_it_goes(script: str
     }
     assert {"minuted.service", "minuted.target", "minuted-token-server.service"} <= wanted
     assert not wanted - disabled
+
+
+def test_what_is_asked_for_stands_in_its_section_of_the_sample(tmp_path: Path) -> None:
+    """The sample's headers are comments, and a key alone would belong to no section."""
+    functions = re.findall(
+        r"^(?:set_value|configure)\(\) \{.*?^\}", SCRIPT.read_text(), re.MULTILINE | re.DOTALL
+    )
+    # The box has the real one; dash takes no name with a hyphen for a function's.
+    outside = ["systemd_tmpfiles() { :; }", "say() { :; }"]
+    script = "\n".join([*outside, *functions, "configure"]).replace("systemd-tmpfiles", "systemd_tmpfiles")
+    values = {"room": 'board "A|B&C"', "device": "Jabra\\Link", "service": "local"}
+    folders = {"CONFIG": f"{tmp_path}/minuted.toml", "DOCUMENTS": str(ROOT / "deploy"), "LIBRARY": "/nowhere"}
+
+    subprocess.run(["dash", "-eu", "-c", script], check=True, env={**os.environ, **values, **folders})
+
+    found = parse((tmp_path / "minuted.toml").read_text(encoding="utf-8"))
+    assert (found.room, found.capture.device, found.engine.service) == tuple(values.values())
+    assert list(found.sinks) == ["file_log"]

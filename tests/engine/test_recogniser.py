@@ -1,5 +1,6 @@
 """The real recogniser: every sample heard once, on the right clock, whoever else is heard meanwhile."""
 
+import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from minuted.engine import pace, recogniser
 from minuted.engine.recogniser import Ear, Model
 from minuted.engine.turns import Line
 from pipeline_reference import OPENING, normal
+from rights import needs_root
 
 TIMES = normal(OPENING).split()[:12]
 """It was the best of times it was the worst of times: from 1.2 to 4.6 s."""
@@ -192,3 +194,30 @@ def test_another_folder_gives_the_model_its_name(tmp_path: Path, model: Model) -
     other = Model(Engine(model_dir=tmp_path / "room-en"))
     assert (model.name, other.name) == ("moonshine-tiny-en", "room-en")
     other.close()
+
+
+@needs_root
+def test_what_a_sandbox_hides_is_no_warning() -> None:
+    """At each start of the service stood coloured lines, and nothing was wrong."""
+    script = (
+        "mount -t tmpfs hidden /sys && mkdir -p /sys/class/drm/card0\n"
+        "mount -t proc -o subset=pid proc /proc\n"
+        'exec "$0" -c "$1" "$2"'
+    )
+    load = (
+        "import sys\nfrom minuted.config import Engine\n"
+        "from minuted.engine.recogniser import Model\nfrom minuted.runtime import logs\n\n"
+        "logs.set_up('engine', least=sys.argv[1])\nModel(Engine()).close()\n"
+    )
+    said = {
+        least: subprocess.run(
+            ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, sys.executable, load, least],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for least in ("info", "debug")
+    }
+    assert said["info"] == ""
+    assert said["debug"].count("library_warned") >= 2
+    assert "\\u001b" not in said["debug"]

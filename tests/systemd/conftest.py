@@ -65,6 +65,8 @@ def bare_machine(wheels: Path) -> Iterator[Room]:
         box.start()
         room = Room(box)
         room.prepare()
+        # The box shows this machine's own folders, and a run by hand may have left something there.
+        box.run("rm", "-rf", "/var/lib/minuted")
         yield room
 
 

@@ -51,6 +51,10 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     assert 'room = "board \\"A|B&C\\""' in room.file("/etc/minuted/minuted.toml")
     assert room.property("ActiveState") == "active"
     assert room.property("UnitFileState") == "enabled"
+    assert room.box.run("sh", "-c", SHARED).splitlines() == [
+        "man/man1/minuted.1",
+        "zsh/site-functions/_minuted",
+    ]
     assert (
         room.box.run("stat", "--format=%U:%G %a", "/etc/minuted/minuted.toml").strip() == "root:minuted 640"
     )
@@ -91,10 +95,15 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
         "sh", "-c", "ls -d /opt/minuted /usr/local/lib/systemd/system/minuted* 2>/dev/null || true"
     )
     assert left == ""
+    assert room.box.run("sh", "-c", SHARED) == ""
     assert room.systemctl("is-active", "minuted", check=False) == "inactive"
     install(room, "--uninstall", "--purge")
     assert room.box.run("sh", "-c", "ls -d /var/lib/minuted /etc/minuted 2>/dev/null || true") == ""
     assert room.box.run("getent", "passwd", "minuted", check=False) == ""
+
+
+SHARED = "cd /usr/local/share; ls man/man1/minuted.1 zsh/site-functions/_minuted 2>/dev/null || true"
+"""Two of what shells and man look for."""
 
 
 def test_the_debian_package_does_the_same_without_a_network(bare_machine: Room, wheels: Path) -> None:

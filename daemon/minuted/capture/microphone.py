@@ -29,13 +29,16 @@ OPEN_S_MAX: Final = 10.0
 STALL_S_MAX: Final = 0.9
 """Without sound for longer, the stream is dead, whatever PortAudio says: noticed within a second."""
 SILENCE_S_MAX: Final = 10.0
-"""Nothing but exact zeros for so long is no room that is quiet."""
+"""Nothing but digital silence for so long is no room that is quiet."""
+SILENCE_STEPS_MAX: Final = 2
+"""Samples that differ by no more, -90 dBFS, are digital silence: exact zeros, or a converter's last bit."""
 SILENCE_LIFE_S_MIN: Final = 60.0
 """A stream is left for its zeros only when it is as old as that, and once had others: see Microphone."""
 LOOK_S_MAX: Final = 0.25
 """More than this between two looks at a microphone is time in which we did not run ourselves."""
 RETRY_S: Final = 1.0
 """How often a patient microphone looks for its device, which takes 50 to 90 ms."""
+_SILENT: Final = "hearing only digital silence: is the microphone muted, or dead?"
 CARD_CHANNELS_MAX: Final = 16
 """A device that claims more is no card but a sound server, which mixes by itself."""
 
@@ -137,11 +140,11 @@ class Microphone:
     is missing. A sound server that hangs can hold `run` up for ever: that is what `fault` tells.
     `run` may be called again when it has returned, which looks for the devices anew.
 
-    Digital silence, exact zeros for 10 s, is what a device gives that has died or whose sound server has
-    taken another source; and what one gives that has been muted at a switch. Only a fresh process can tell:
-    where there was sound before, it is a fault, and the process ends as it does for a stall. One that hears
-    zeros from its beginning stays, and says in `doubt` that it hears nothing. So a switch costs one
-    restart each time it is used, and at most one a minute: too few to be taken for a process that crashes
+    Digital silence for 10 s is what a device gives that has died or whose sound server has taken another
+    source; and what one gives that has been muted at a switch: `doubt` tells of it. Of exact zeros only a
+    fresh process can tell which: where there was sound before, they are a fault, and the process ends as it
+    does for a stall. One that hears zeros from its beginning stays. So a switch costs one restart each time
+    it is used, and at most one a minute: too few to be taken for a process that crashes
     again and again. The zeros themselves are frames as any others; a hole is only what no frame was heard of.
     """
 
@@ -167,7 +170,7 @@ class Microphone:
         self._device = ""
         self._rate_hz = 0
         self._drift_ms = self._drifted_ms = 0
-        self._silent_s = 0.0
+        self._silent_s = self._zero_s = 0.0
         self._has_sounded = False
         self._has_run = False
         self._began_s = time.monotonic()
@@ -180,14 +183,14 @@ class Microphone:
     @property
     def doubt(self) -> str:
         """Why what is heard may be nothing."""
-        silent = self._silent_s >= SILENCE_S_MAX
-        return "hearing only digital silence: is the microphone muted, or dead?" if silent else ""
+        return _SILENT if self._silent_s >= SILENCE_S_MAX else ""
 
     def run(self, put: Callable[[Item], bool], stop: threading.Event) -> None:
         """Open the device and put its frames until `put` wants no more; then it is closed."""
         sounddevice = _portaudio()
         self._began_s, self._heard_s = time.monotonic(), None
-        self._silent_s, self._has_sounded = 0.0, False
+        self._silent_s = self._zero_s = 0.0
+        self._has_sounded = False
         if self._has_run:
             _look_anew(sounddevice)
         self._has_run = True
@@ -213,7 +216,8 @@ class Microphone:
             if self._lifeless_s > STALL_S_MAX:
                 return f"no sound for {self._lifeless_s:.1f} s"
             is_old = now_s - self._began_s >= SILENCE_LIFE_S_MIN
-            return self.doubt if self._has_sounded and is_old else ""
+            is_dead = self._zero_s >= SILENCE_S_MAX and self._has_sounded and is_old
+            return _SILENT if is_dead else ""
         if self._lifeless_s <= OPEN_S_MAX:
             return ""
         # It hangs where stderr is hushed, and this must be heard.
@@ -224,7 +228,7 @@ class Microphone:
         """Tell what only a microphone has.
 
         `drift_ms` is how far the count of samples is behind the clock now, `drifted_ms` what it was put
-        right by, `silent_s` how long there have been nothing but zeros.
+        right by, `silent_s` how long there has been nothing but digital silence, `silent` if too long.
         """
         return {
             "device": self._device,
@@ -232,6 +236,7 @@ class Microphone:
             "drift_ms": self._drift_ms,
             "drifted_ms": self._drifted_ms,
             "silent_s": round(self._silent_s, 1),
+            "silent": bool(self.doubt),
         }
 
     def _wait_for_device(
@@ -337,10 +342,14 @@ class Microphone:
         return AudioGap(from_number=begins, to_number=framer.next_number, reason=reason)
 
     def _note_silence(self, pcm: bytes) -> None:
+        block_s = FRAME_MS / 1000
         if pcm.count(0) == len(pcm):
-            self._silent_s += FRAME_MS / 1000
-        else:
-            self._silent_s, self._has_sounded = 0.0, True
+            self._zero_s, self._silent_s = self._zero_s + block_s, self._silent_s + block_s
+            return
+        self._zero_s, self._has_sounded = 0.0, True
+        samples = memoryview(pcm).cast("h")
+        is_silent = max(samples) - min(samples) <= SILENCE_STEPS_MAX
+        self._silent_s = self._silent_s + block_s if is_silent else 0.0
 
 
 def _converter(rate_hz: int, channels: int, channel: int) -> Callable[[bytes], bytes]:

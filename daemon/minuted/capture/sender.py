@@ -281,6 +281,8 @@ class Sender:
         """Say what has gone wrong since it was last said."""
         if (trouble := self._trouble()) != self._told_trouble:
             self._told_trouble = trouble
+            if trouble and trouble == self._source.doubt:
+                log.warning("source_silent", source=self._source.name, reason=trouble)
             if trouble:
                 # Up and at its post, though there is nothing to hear yet or no room for it.
                 notify.ready(trouble)

@@ -26,6 +26,30 @@ def complain(reason: str) -> None:
     _print(sys.stderr, clean(reason), flush=True)
 
 
+def is_seen() -> bool:
+    """Return whether somebody sees what is printed, on the one output or the other."""
+    return any(out is not None and out.isatty() for out in (sys.stdout, sys.stderr))
+
+
+def tell(text: str) -> None:
+    """Print one line for a person, where one sees it, and where it is in no program's way."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        say(text, flush=True)
+    elif sys.stderr is not None and sys.stderr.isatty():
+        complain(text)
+
+
+def has_person() -> bool:
+    """Return whether somebody can be asked: input and output are a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def ask(question: str) -> str:
+    """Return a person's answer to a question, without the blanks around it. Raises EOFError."""
+    shown = clean(question).encode(encoding(), "replace").decode(encoding())
+    return input(shown).strip()
+
+
 def say_json(value: Any) -> None:
     """Print a value as one line of JSON; where its letters cannot be printed, they are escaped."""
     line = json_line(value)

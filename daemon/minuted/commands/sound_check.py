@@ -92,17 +92,12 @@ def _test(settings: Settings, wanted: str, channel: int, source: str = "") -> in
         device = microphone.choose(microphone.devices(), wanted)
     except ConfigError as error:
         return _fail(f"{source}: {error}" if source else str(error), settings)
-    recorder = _Recorder(wanted, channel)
-    console = styles.console()
     printing.say(f"{f'{source}, ' if source else ''}{device.name}: recording {RECORD_S:.0f} s", flush=True)
-    recorder.start()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        while recorder.is_at_work:
-            live.update(meter(level_of(recorder.recent)), refresh=console.is_terminal)
-            time.sleep(LOOK_S)
-    if recorder.error is None and recorder.frames:
+    recorder = Recorder(wanted, channel, RECORD_S)
+    recorder.show()
+    if recorder.has_heard:
         level = level_of(recorder.frames)
-        console.print(meter(level))
+        styles.console().print(meter(level))
         printing.say(verdict(level))
         status = 0
     else:
@@ -132,13 +127,29 @@ def _holder(settings: Settings) -> str:
     )
 
 
-class _Recorder(threading.Thread):
-    def __init__(self, wanted: str, channel: int) -> None:
+class Recorder(threading.Thread):
+    """Hears a device for some seconds. One that goes on living is held up by the sound system."""
+
+    def __init__(self, wanted: str, channel: int, seconds: float) -> None:
         super().__init__(name="trial", daemon=True)
+        self._seconds = seconds
         self.frames: list[bytes] = []
         self.error: Exception | None = None
         self._microphone = microphone.Microphone(wanted, channel)
         self._until_s = time.monotonic() + OPEN_S_MAX
+
+    def show(self) -> None:
+        """Hear it to the end, with a live meter in a terminal."""
+        console = styles.console()
+        self.start()
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while self.is_at_work:
+                live.update(meter(level_of(self.recent)), refresh=console.is_terminal)
+                time.sleep(LOOK_S)
+
+    @property
+    def has_heard(self) -> bool:
+        return self.error is None and bool(self.frames)
 
     @property
     def recent(self) -> list[bytes]:
@@ -161,4 +172,4 @@ class _Recorder(threading.Thread):
     def _put(self, item: object) -> bool:
         if isinstance(item, AudioFrame):
             self.frames.append(item.pcm)
-        return len(self.frames) < RECORD_S * 1000 / FRAME_MS
+        return len(self.frames) < self._seconds * 1000 / FRAME_MS

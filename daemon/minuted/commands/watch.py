@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from minuted.control import is_served
 from minuted.messages import Gap, Message, Session, Turn
 from minuted.runtime import rights, signals
 from minuted.runtime.texts import clean
+from minuted.status import gather
 
 from . import printing, styles
 from .styles import styled
@@ -32,6 +34,8 @@ HISTORY_MAX: Final = 300
 SILENCE_S_MAX: Final = 3.5
 """Without a heartbeat for so long, minuted is not there."""
 LOOK_EVERY_S: Final = 0.25
+ASK_EVERY_S: Final = 2.0
+ANSWER_S_MAX: Final = 1.0
 MESSAGES_AT_ONCE_MAX: Final = 200
 _OVER: Final = ("retrying", "refused", "limit", "ended", "drained")
 
@@ -46,7 +50,10 @@ def run(settings: Settings, *, until_end: bool) -> int:
     captions = Captions(waiting, time.monotonic())
     console = styles.console()
     screen = Screen(console) if sys.stdout.isatty() and not console.is_dumb_terminal else None
+    microphones = Microphones(settings)
     with TurnsIn(settings.turns_endpoint) as turns:
+        if screen:
+            microphones.start()
         try:
             while not stop.is_set() and not (until_end and captions.are_over):
                 if captions.is_waiting and (refusal := closed(settings)):
@@ -61,8 +68,10 @@ def run(settings: Settings, *, until_end: bool) -> int:
                     elif text := plain(message):
                         printing.say(text, flush=True)
                 if screen:
+                    captions.silent = microphones.silent
                     screen.paint(captions.live(time.monotonic()))
         finally:
+            microphones.stop()
             if screen:
                 screen.close()
     return 0
@@ -72,6 +81,29 @@ def closed(settings: Settings) -> str:
     """Return why this user will never get a turn; "" where one may come."""
     socket = Path(settings.turns_endpoint.removeprefix("ipc://"))
     return status.closed(settings) or rights.refusal(socket, os.W_OK)
+
+
+class Microphones(threading.Thread):
+    """Asks the running capture now and then whether it hears nothing; turns do not tell."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(name="microphones", daemon=True)
+        self.silent: tuple[str, ...] = ()
+        """The sources that hear nothing but digital silence, by name."""
+        self._settings = settings
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        stages = {source.stage: source.name for source in self._settings.sources}
+        while not self._stop_asked.is_set():
+            told = gather(self._settings, stages, ANSWER_S_MAX)
+            self.silent = tuple(stages[stage] for stage in told if told[stage].get("state") == "silent")
+            self._stop_asked.wait(ASK_EVERY_S)
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+        if self.is_alive():
+            self.join(2 * ANSWER_S_MAX)
 
 
 def _arrived(turns: TurnsIn) -> Iterable[Message]:
@@ -89,6 +121,8 @@ class Captions:
 
     def __init__(self, waiting: str, now_s: float) -> None:
         self.are_over = False
+        self.silent: tuple[str, ...] = ()
+        """The sources that are known to hear nothing; "" is the only one."""
         self._waiting = waiting
         self._heard_s = now_s
         self._is_there = False
@@ -129,6 +163,10 @@ class Captions:
         lines = [partial_line(turn) for turn in self._partials.values()]
         if not lines or self._note != "listening":
             lines.append(styled(self._note, style="dim"))
+        if self.silent:
+            named = " and ".join(filter(None, map(clean, self.silent)))
+            of = f" of {named}" if named else ""
+            lines.append(styled(f"! the microphone{of} is silent: is it muted?", style="yellow"))
         return lines
 
     def _opening(self, turn: Turn) -> list[Text]:

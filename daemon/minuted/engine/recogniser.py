@@ -13,14 +13,16 @@ calls the same C functions with arrays, and reads only the lines that may have c
 import ctypes
 import math
 import os
+import re
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from minuted.config import ConfigError, Engine
@@ -51,6 +53,9 @@ RENEW_QUIET_MS: Final = 1_500
 LOWEST_PRIORITY: Final = 19
 _FORCE: Final = 1
 _FILES: Final = ("tokenizer.bin",)
+_WARNING: Final = re.compile(rb"(?:\[W:onnxruntime:|(?=Error in cpuinfo: ))(.*?)(?:\x1b|$)")
+
+log = structlog.get_logger(__name__)
 
 
 class RecogniserError(RuntimeError):
@@ -79,8 +84,11 @@ class Model:
         options = {"return_audio_data": "false", "transcription_interval": "0.01"}
         threads = _threads()
         try:
-            self._transcriber = Transcriber(str(folder), arch, options=options)
-            self._detector = Transcriber(str(folder), arch, options={**options, "skip_transcription": "true"})
+            with _warnings_logged():
+                self._transcriber = Transcriber(str(folder), arch, options=options)
+                self._detector = Transcriber(
+                    str(folder), arch, options={**options, "skip_transcription": "true"}
+                )
         except MoonshineError as error:
             raise ConfigError(
                 f"engine.model_dir: {folder} cannot be loaded as a {settings.model_arch} model: {error}"
@@ -108,6 +116,29 @@ class Model:
         with self.lock:
             self._transcriber.close()
             self._detector.close()
+
+
+@contextmanager
+def _warnings_logged() -> "Iterator[None]":
+    """Keep the library's warnings out of standard error, and in the log for who debugs.
+
+    onnxruntime warns, in colours, of a graphics card or a /proc/cpuinfo that a sandbox hides: nothing comes
+    of either, as measured. All else it writes is handed on.
+    """
+    stderr, said = os.dup(2), os.memfd_create("said")
+    os.dup2(said, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        with os.fdopen(said, "rb") as written:
+            written.seek(0)
+            for line in written:
+                if found := _WARNING.search(line):
+                    log.debug("library_warned", reason=found[1].decode(errors="replace"))
+                else:
+                    os.write(2, line)
 
 
 def _check_folder(folder: Path) -> None:

@@ -28,7 +28,8 @@ _CAPTURE: Final[tuple[Row, ...]] = (
     ("overflows", "minuted_capture_overflows_total", "How often the device lost sound before it was read."),
     ("level_dbfs", "minuted_capture_level_dbfs", "How loud it is, in dB of full scale."),
     ("paused", "minuted_capture_paused", "1 while `minuted pause` keeps the source closed."),
-    ("silent_s", "minuted_capture_zeros_seconds", "For how long the microphone has given nothing but zeros."),
+    ("silent_s", "minuted_capture_zeros_seconds", "For how long there has been nothing but digital silence."),
+    ("silent", "minuted_capture_silent", "1 when that is so long that the microphone is muted, or dead."),
     ("drift_ms", "minuted_capture_drift_seconds", "How far the count of samples is behind the clock."),
     ("drifted_ms", "minuted_capture_drift_corrected_seconds", "By how much it was put right so far."),
 )

@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 
 from minuted.runtime.texts import clean
 
+from .init import add_init
 from .metrics import add_metrics
 from .records import FORMATS, WRITTEN, add_records, add_speakers, number
 from .settings import add_configure
@@ -45,6 +46,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         added.add_argument("--config", metavar="FILE", type=Path, default=argparse.SUPPRESS, help=_PLACES)
         return added
 
+    add_init(add)
     run = add(
         "run",
         "start everything, and keep it running",

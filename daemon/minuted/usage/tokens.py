@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 
 def add_tokens(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -27,15 +28,21 @@ def add_tokens(add: Callable[..., argparse.ArgumentParser]) -> None:
         "token-server",
         "give rooms temporary tokens over HTTP",
         "Only this machine holds the key; each room has a secret of its own and fetches a token for each "
-        "session ([engine] token_url). `clients new` prints a room's secret, `clients list` shows who has "
-        "one, `clients revoke` ends that at once.",
-        "minuted token-server clients new boardroom",
+        "session ([engine] token_url). `clients new` prints a room's secret, or writes it to a file that you "
+        "alone may read; `clients list` shows who has one, `clients revoke` ends that at once.",
+        "minuted token-server clients new boardroom --output boardroom.secret",
         "minuted token-server",
         "minuted token-server clients revoke boardroom",
     )
     server.add_argument("what", choices=("clients",), metavar="clients", nargs="?", help="see to the clients")
     server.add_argument("action", choices=("new", "list", "revoke"), metavar="new|list|revoke", nargs="?")
     server.add_argument("name", metavar="NAME", nargs="?", help="the client's name: letters, digits, _ - .")
+    server.add_argument(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="of `clients new`: the file its secret goes to (mode 0600), or a folder for NAME.secret",
+    )
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

@@ -14,6 +14,7 @@ from hostile_texts import HOSTILE, MARKER, controls
 from minuted.bus import TurnsOut
 from minuted.commands.watch import final_line, wrap
 from minuted.config import Settings
+from minuted.control import ControlServer
 from minuted.messages import Word
 from screen import Screen
 
@@ -130,3 +131,21 @@ def test_without_a_terminal_there_are_finals_alone_a_line_each(runtime_dir):
         turns.publish(session("drained"))
         assert process.wait(WAIT_S) == 0
         assert process.stdout.read() == ""
+
+
+def test_a_silent_microphone_is_shown_as_long_as_it_is(watch, runtime_dir):
+    """Nobody looks at a status in the middle of a meeting; captions are looked at."""
+    state = {"state": "silent"}
+    server = ControlServer(
+        Settings(runtime_dir=runtime_dir).control_endpoint("capture"), {"status": lambda _: state}
+    )
+    try:
+        captions = watch()
+        captions.publish(session("started", model="m"))
+        captions.wait_for_line("! the microphone is silent: is it muted?")
+        captions.wait_for_line("listening")
+        state["state"] = "hearing"
+        captions.wait_for(lambda: not any("silent" in line for line in captions.screen.lines()))
+        assert captions.end() == 0
+    finally:
+        server.close()
