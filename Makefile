@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
-# What the tests need beside Python: a sound server for the virtual microphone, PortAudio, and a systemd to boot.
-DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime
+# What the tests need beside Python: a sound server for the virtual microphone, PortAudio, a systemd to boot, and what
+# makes odd recordings and file systems.
+DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime lame ffmpeg sox bindfs
 
 .PHONY: help demo test lint types pytest test-systemd kills damage floods soak benches constraints sample packages debian clean
 
