@@ -29,12 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser(__version__).parse_args(argv)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else WRONG_USAGE
-    from .options import ConfigError
+    from .options import ConfigError, InputError
+    from .runtime import signals
 
     printing.show_errors_clean()
+    # To a supervisor it is a configuration that another start does not mend.
+    has_named = bool(getattr(arguments, "input", None)) and signals.PARENT not in os.environ
     try:
         status = _COMMANDS[arguments.command](arguments)
         printing.flush()
+    except InputError as error:
+        return _report(str(error), WRONG_USAGE if has_named else BAD_CONFIGURATION)
     except ConfigError as error:
         return _report(str(error), BAD_CONFIGURATION)
     except BrokenPipeError:
@@ -89,12 +94,13 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.input = recording
         return _read(arguments, arguments.config)
 
-    if wants_texts(arguments):
+    if wants_texts(arguments) or inputs:
         from .commands import recordings
 
         credentials.hide()
-        return recordings.run(arguments, read)
-    settings, text = read(inputs[0] if inputs else None)
+        take = recordings.run if wants_texts(arguments) else recordings.play
+        return take(arguments, read)
+    settings, text = read(None)
     check.prepare(settings)
     log = settings.state_dir / "minuted.log" if arguments.watch else None
     credentials.hide()
