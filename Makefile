@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
 # What the tests need beside Python: a sound server for the virtual microphone, PortAudio, a systemd to boot, shells
-# that complete, and man.
-DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime ca-certificates openssl bash-completion zsh fish man-db
+# that complete, man, and what makes odd recordings and file systems.
+DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime ca-certificates openssl bash-completion zsh fish man-db lame ffmpeg sox bindfs
 
 .PHONY: help demo test lint types pytest test-systemd kills damage floods soak benches constraints sample shell packages debian clean
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -197,7 +198,7 @@ def test_a_recording_that_is_not_there_is_wrong_usage(config, command):
     """It was typed wrongly; nothing is wrong with the configuration."""
     ended = minuted(command, "--config", config, "--input", "missing.wav")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "minuted: --input: missing.wav is not there\n"
+    assert ended.stderr == f"minuted: the recording {Path('missing.wav').absolute()} does not exist\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--test"]])

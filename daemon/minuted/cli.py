@@ -30,15 +30,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else WRONG_USAGE
     from .control import RefusedError
-    from .options import ConfigError
-    from .runtime import rights
+    from .options import ConfigError, InputError
+    from .runtime import rights, signals
 
     printing.show_errors_clean()
+    # To a supervisor it is a configuration that another start does not mend.
+    has_named = bool(getattr(arguments, "input", None)) and signals.PARENT not in os.environ
     try:
         status = _COMMANDS[arguments.command](arguments)
         printing.flush()
-    except _UsageError as error:
-        return _report(str(error), WRONG_USAGE)
+    except InputError as error:
+        return _report(str(error), WRONG_USAGE if has_named else BAD_CONFIGURATION)
     except ConfigError as error:
         return _report(str(error), BAD_CONFIGURATION)
     except RefusedError as error:
@@ -52,10 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return FAILED
     return status
-
-
-class _UsageError(Exception):
-    """What was typed cannot be done; the text says why."""
 
 
 def _report(reason: str, status: int) -> int:
@@ -90,24 +88,9 @@ def _read(arguments: argparse.Namespace, path: Path | None) -> tuple["Settings",
     recording = getattr(arguments, "input", None)
     pace = getattr(arguments, "pace", None)
     if recording:
-        if arguments.command != "check":
-            _see(recording)
         # Absolute: a file may be called "microphone".
         return settings.with_recording(recording.absolute(), pace), text
     return settings.with_pace(pace), text
-
-
-def _see(recording: Path) -> None:
-    """Raise _UsageError for a recording that a person has named and that cannot be read."""
-    from .runtime import rights, signals
-
-    # For a supervisor it is a matter of the configuration, which no new start mends.
-    if signals.PARENT not in os.environ:
-        try:
-            with recording.open("rb"):
-                pass
-        except OSError as error:
-            raise _UsageError(f"--input: {rights.sentence(error)}") from None
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -122,12 +105,13 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.input = recording
         return _read(arguments, arguments.config)
 
-    if wants_texts(arguments):
+    if wants_texts(arguments) or inputs:
         from .commands import recordings
 
         credentials.hide()
-        return recordings.run(arguments, read)
-    settings, text = read(inputs[0] if inputs else None)
+        take = recordings.run if wants_texts(arguments) else recordings.play
+        return take(arguments, read)
+    settings, text = read(None)
     claims.refuse_foreign("state_dir", settings.state_dir)
     claims.refuse_second(settings)
     check.prepare(settings)

@@ -8,7 +8,9 @@ known here, or has the wrong type, is a ConfigError with a line a person can act
 import inspect
 import os
 import stat
+import tempfile
 import tomllib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
@@ -29,7 +31,16 @@ from minuted.credentials import (
     shared_key,
 )
 from minuted.live_settings import Profile, profiles_of, read_terms, with_terms
-from minuted.options import ConfigError, build, not_toml, options, sample_of, table_of, value_of
+from minuted.options import (
+    ConfigError,
+    InputError,
+    build,
+    not_toml,
+    options,
+    sample_of,
+    table_of,
+    value_of,
+)
 from minuted.runtime import guard, rights
 from minuted.sections import (
     MICROPHONE,
@@ -65,6 +76,7 @@ __all__ = [
     "ConfigError",
     "Cost",
     "Engine",
+    "InputError",
     "Journal",
     "Meeting",
     "Publish",
@@ -88,6 +100,9 @@ ACCEPTED_NAME: Final = "MINUTED_ACCEPTED"
 """The environment's name for the copy of the configuration that a run goes by, whatever is in the file."""
 RUN_NAME: Final = "MINUTED_RUN"
 """The environment's name for the run a supervisor's processes belong to: its recording is played once."""
+STATE_NAME: Final = "MINUTED_STATE_DIR"
+RUNTIME_NAME: Final = "MINUTED_RUNTIME_DIR"
+"""The environment's names for folders that are used instead of the configured ones."""
 BUNDLED_SINKS: Final = next(
     (
         folder
@@ -249,7 +264,7 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
         path = next((place for place in PLACES if _is_there(place)), None)
     source = Path(accepted) if accepted else path
     if source is None:
-        return Settings(), ""
+        return in_other_folders(Settings(), os.environ), ""
     try:
         with source.open(encoding="utf-8") as file:
             # What is open now cannot be another file later.
@@ -262,7 +277,7 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{source}: cannot be read: {reason}") from None
     try:
-        return parse(text, path), text
+        return in_other_folders(parse(text, path), os.environ), text
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -278,6 +293,50 @@ def _is_there(place: Path) -> bool:
         return False
     except (OSError, ValueError):
         return False
+
+
+def in_other_folders(settings: Settings, environment: Mapping[str, str]) -> Settings:
+    """Return the settings for the folders that the environment names, if it does. Raises ConfigError.
+
+    Whatever two runs cannot share moves along: sockets, the engine's port, and the files of sinks.
+    """
+    if not (state := environment.get(STATE_NAME)):
+        return settings
+    state_dir = Path(state)
+    moved = replace(
+        settings,
+        state_dir=state_dir,
+        runtime_dir=Path(environment.get(RUNTIME_NAME) or _sockets_of(state_dir)),
+        publish=replace(settings.publish, turns=""),
+        sinks={
+            name: replace(sink, options=_moved(sink.options, settings.state_dir, state_dir))
+            for name, sink in settings.sinks.items()
+        },
+    )
+    if moved.service == "local":
+        moved = replace(moved, engine=replace(moved.engine, url=""))
+    validate(moved)
+    return moved
+
+
+def _sockets_of(state_dir: Path) -> Path:
+    """Return where the sockets of another state_dir are: the path of one may not be long."""
+    mark = zlib.crc32(os.fsencode(state_dir.absolute()))
+    return Path(tempfile.gettempdir(), f"minuted-{os.geteuid()}-{mark:08x}")
+
+
+def _moved(options: dict[str, Any], old: Path, new: Path) -> dict[str, Any]:
+    """Return a sink's options with its files beneath another folder."""
+    moved = dict(options)
+    for key, value in options.items():
+        if not isinstance(value, str):
+            continue
+        place = Path(value).expanduser()
+        if place.is_relative_to(old):
+            moved[key] = str(new / place.relative_to(old))
+        elif key in ("path", "directory") and place.name:
+            moved[key] = str(new / place.name)
+    return moved
 
 
 def _judge(path: Path, descriptor: int, *, named: bool) -> None:

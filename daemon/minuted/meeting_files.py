@@ -30,6 +30,8 @@ MEETINGS_MAX: Final = 20
 """Meetings that late turns and revisions still reach; the one longest without a word goes first.
 
 As many as have speakers that can be named."""
+_NOTES: Final = {"cut-off": "[the recording breaks off here]", "no-words": "[no words were heard]"}
+"""What is said of a gap that has no length."""
 _WHY: Final = {"paused": "paused", "outage": "not transcribed", "journal-full": "not transcribed"}
 
 
@@ -106,6 +108,8 @@ class MeetingFiles(Sink):
     @staticmethod
     def note_of(gap: Gap) -> str:
         """Say that there are no words here, why, and for how long."""
+        if note := _NOTES.get(gap.reason):
+            return note
         seconds = max(0, gap.end_ms - gap.start_ms) / 1000
         where = f"{gap.channel}: " if gap.channel else ""
         return f"[{where}{_WHY.get(gap.reason, 'no audio')} {brief(seconds)}]"

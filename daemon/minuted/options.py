@@ -21,6 +21,10 @@ class ConfigError(ValueError):
     """The configuration must change before a new try makes sense: exit status 78."""
 
 
+class InputError(ConfigError):
+    """A recording that is to be heard is not there, or there is no sound to be had from it."""
+
+
 _T = TypeVar("_T")
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minuted.capture.conversion import Converter, check_channel
+from minuted.capture.conversion import Converter, Uncancelled, check_channel
 from minuted.config import ConfigError
 from minuted.messages import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
@@ -97,3 +97,17 @@ def test_a_channel_that_is_not_there_is_said_with_how_many_there_are():
         check_channel(3, 2, "x.wav")
     with pytest.raises(ConfigError, match=r"has 1 channel$"):
         check_channel(2, 1, "x.wav")
+
+
+def test_channels_that_cancel_each_other_are_not_mixed() -> None:
+    """A cable wired the wrong way round makes a talk silent; talk on one side alone is no such thing."""
+    talk = np.sin(np.arange(2400) / 7).astype(np.float32) / 2
+    uncancelled = Uncancelled()
+    for other in (0 * talk, talk, 0.5 * talk, np.roll(talk, 11)):
+        block = np.stack([talk, other], axis=1)
+        assert uncancelled.pick(block) is block
+    assert not uncancelled.has_taken
+    for left, right in ((1, -1), (1, -0.9), (-0.5, 0.5)):
+        picked = uncancelled.pick(np.stack([left * talk, right * talk], axis=1))
+        assert np.array_equal(picked[:, 0], np.float32(left) * talk), "and the same one each time"
+    assert uncancelled.has_taken

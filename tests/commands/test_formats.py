@@ -1,6 +1,7 @@
 """A meeting in each format, read back by readers that are not ours."""
 
 import json
+from dataclasses import replace
 
 import pysubs2
 import pytest
@@ -50,3 +51,19 @@ def test_a_meeting_without_a_word_is_a_whole_file_too(form) -> None:
         assert list(webvtt.from_string(text)) == []
     else:
         assert text == "" if form == "srt" else "boardroom" in text
+
+
+def test_what_could_not_be_heard_is_said_in_the_end() -> None:
+    """Whoever reads the text has not seen the terminal."""
+    cut = replace(MEETING, broke_off="breaks off after 1 min of 2 min", is_recording=True)
+    for form in ("srt", "vtt", "txt"):
+        assert render(cut, form).decode().rstrip().endswith("[the recording breaks off here]")
+    assert json.loads(render(cut, "json"))["broke_off"] == "breaks off after 1 min of 2 min"
+    assert "broke_off" not in json.loads(render(MEETING, "json"))
+
+
+def test_a_recording_without_a_word_says_so() -> None:
+    quiet = replace(MEETING, records=(), is_recording=True)
+    assert "[no words were heard]" in render(quiet, "txt").decode()
+    assert render(quiet, "srt") == b""
+    assert "no words" not in render(replace(quiet, is_recording=False), "txt").decode()

@@ -39,10 +39,14 @@ def test_the_summary_of_what_went_well_is_a_line() -> None:
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [
-        (["--input", ".", "--watch"], 2, "captions are for one recording at a time: leave --watch out"),
+        (["--input", "a", "b", "--watch"], 2, "captions are for one recording at a time: leave --watch out"),
         (["--write", "srt"], 2, "--write, --output-dir and --overwrite are for recordings: name them"),
-        (["--input", "."], 78, "there is no recording in ."),
-        (["--input", "a/talk.wav", "b/talk.wav", "--output-dir", "out"], 78, "would both be called talk"),
+        (["--input", "."], 2, "there is no recording in ."),
+        (["--input", "nowhere.wav"], 2, "the recording nowhere.wav does not exist"),
+        (["--input", "nowhere.wav", "--write", "txt"], 2, "the recording nowhere.wav does not exist"),
+        (["--input", "nowhere.wav", "no.wav"], 2, "the recording nowhere.wav does not exist"),
+        (["--input", "minuted.toml"], 2, "minuted.toml: not a recording that can be read: Format not recog"),
+        (["--input", "a/talk.wav", "b/talk.wav", "--output-dir", "out"], 2, "would both be called talk"),
         (["--input", ".", "--write", "docx"], 2, "'docx' is no format: there are srt, vtt, txt, md, json"),
     ],
 )

@@ -163,3 +163,21 @@ def test_a_file_that_root_has_left_is_named_with_what_gives_it_back(theirs: Path
         as_user(OTHERS, f"{theirs}/turns.db")
         == f"{theirs}/turns.db belongs to root; run: chown nobody {theirs}/turns.db\n"
     )
+
+
+def test_where_nobody_may_set_a_mode_a_text_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share of another user's has modes of its own; a secret is not left there."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    for name in ("fchmod", "fchown"):
+        monkeypatch.setattr(os, name, refuse)
+    files.replace(tmp_path / "talk.txt", b"words", 0o640, strict=False)
+    assert (tmp_path / "talk.txt").read_bytes() == b"words"
+    files.try_out(tmp_path)
+    with pytest.raises(PermissionError):
+        files.replace(tmp_path / "secret", b"a", 0o600)
+    assert [path.name for path in tmp_path.iterdir()] == ["talk.txt"]

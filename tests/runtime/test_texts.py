@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostile_texts import HOSTILE, TORN, controls
-from minuted.runtime.texts import clean, is_clean, json_line, shortened
+from minuted.runtime.texts import clean, is_clean, json_line, shortened, title_of
 
 ANY_TEXT = st.text(st.characters(categories=None, exclude_categories=()), max_size=50)
 
@@ -65,3 +65,20 @@ SPEAKING = (
     + "".join(map(chr, range(0x13430, 0x13440)))
     + "".join(map(chr, (*range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B))))
 )
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("talk.wav", "talk"),
+        ("Q3.2026 review.mp3", "Q3.2026 review"),
+        ("memo", "memo"),
+        ("call.3gp", "call"),
+        ("v1.2", "v1.2"),
+        (".wav", ".wav"),
+        ("a\x1b[31m\nb.flac", "a [31m b"),
+        ("x" * 300 + ".wav", "x" * 200),
+    ],
+)
+def test_a_recording_s_title_is_its_name_without_the_ending(name: str, title: str) -> None:
+    assert title_of(name) == title

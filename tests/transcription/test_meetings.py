@@ -183,3 +183,15 @@ def test_before_the_first_meeting_there_is_none(meetings: Meetings) -> None:
     assert meetings.before(10**9) is None
     at(meetings, 1_500_000)
     assert meetings.before(1_400_000) is None
+
+
+def test_a_recording_s_name_is_its_meeting_s_title() -> None:
+    """Ten of them in a list are told apart by nothing else; what a person calls it counts more."""
+    recording = Stretch(1_000_000, "Board 2026-11.wav", 0)
+    meetings = Meetings(None)
+    assert meetings.at(1_005_000, recording, 60_000).title == "Board 2026-11"
+    by_hand = meetings.cut(1_010_000, recording, "Budget", begins=True)
+    assert by_hand
+    assert by_hand.title == "Budget"
+    assert meetings.at(1_011_000, recording, 60_000).title == "Budget"
+    assert Meetings(None).at(5_000, Stretch(0, "microphone", 0), 60_000).title is None

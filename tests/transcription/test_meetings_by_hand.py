@@ -90,7 +90,7 @@ def test_a_recording_is_divided_too() -> None:
     assert at(meetings, NOW_MS + 20 * GAP_MS, RECORDING).id == begun.id
     meetings.cut(NOW_MS + 1000, RECORDING, None, begins=False)
     following = at(meetings, NOW_MS + 2000, RECORDING)
-    assert (following.sound_ms, following.title) == (NOW_MS + 1000, None)
+    assert (following.sound_ms, following.title) == (NOW_MS + 1000, "talk")
     assert at(meetings, NOW_MS + 20 * GAP_MS, RECORDING).id == following.id
     assert at(meetings, 1_500_000, RECORDING).id == before.id
     other = replace(RECORDING, sound_ms=NOW_MS + 30 * GAP_MS)

@@ -15,7 +15,7 @@ from minuted.capture.backlog import Backlog
 from minuted.capture.microphone import Microphone
 from minuted.capture.outlets import UNREAD_FRAMES_MAX, Direct, Journalled, Outlet, last_word
 from minuted.capture.pause import Pause, handlers
-from minuted.capture.sender import Sender, Source
+from minuted.capture.sender import BROKE_OFF, Sender, Source
 from minuted.config import RUN_NAME, Settings, SoundSource
 from minuted.control import ControlServer
 from minuted.journal.audio_writer import AudioWriter
@@ -67,6 +67,9 @@ def run(settings: Settings, name: str = "") -> int:
     finally:
         notify.stopping()
         control.close()
+    if exit_status == BROKE_OFF and RUN_NAME not in os.environ:
+        # To a supervisor it is another matter than a failure; to a person it is one.
+        exit_status = 1
     if sender.is_stuck:
         os._exit(exit_status)
     return exit_status

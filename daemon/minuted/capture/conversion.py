@@ -13,6 +13,10 @@ Block = npt.NDArray[np.float32]
 """A row per sampling instant, a column per channel, 1.0 is full scale."""
 
 RATES_HZ: Final = range(1_000, 768_001)
+CANCELLED_MAX: Final = 0.05
+"""What is left of the power of sounds that have nothing in common, where channels cancel each other."""
+TAKEN_MIN: Final = 0.25
+"""The channel that was taken is taken again unless it has less of the loudest one's power."""
 _FULL_SCALE: Final = 32768
 
 
@@ -34,11 +38,10 @@ class Converter:
         # A float recording can hold anything, and one NaN would spread through the resampler.
         if not np.isfinite(block).all():
             block = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
-        channels = block.shape[1]
-        if channels == 1 or self._column >= 0:
+        if block.shape[1] == 1 or self._column >= 0:
             mono = block[:, max(0, self._column)]
         else:
-            mono = block @ np.full(channels, 1 / channels, np.float32)
+            mono = block @ np.full(block.shape[1], 1 / block.shape[1], np.float32)
         mono = np.clip(mono, -1.0, 1.0)
         return _to_pcm(mono if self._resampler is None else self._resampler.resample_chunk(mono))
 
@@ -52,6 +55,29 @@ class Converter:
         if self._resampler is None:
             return b""
         return _to_pcm(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
+
+
+class Uncancelled:
+    """Takes one channel where all of them, mixed, would cancel each other, as if one was inverted."""
+
+    def __init__(self) -> None:
+        self.has_taken = False
+        self._taken = 0
+
+    def pick(self, block: Block) -> Block:
+        """Return a block as it is, or the one channel of it that is to be heard."""
+        channels = block.shape[1]
+        if channels == 1:
+            return block
+        bounded = np.clip(np.nan_to_num(block), -1.0, 1.0)
+        powers, mixed = np.einsum("ij,ij->j", bounded, bounded), bounded.sum(axis=1)
+        if mixed @ mixed >= CANCELLED_MAX * powers.sum():
+            return block
+        self.has_taken = True
+        loudest = int(powers.argmax())
+        if self._taken >= channels or powers[self._taken] < TAKEN_MIN * powers[loudest]:
+            self._taken = loudest
+        return block[:, [self._taken]]
 
 
 def check_channel(channel: int, channels: int, where: str) -> None:

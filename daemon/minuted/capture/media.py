@@ -5,20 +5,23 @@ libsndfile reads none of these; av is a hundred megabytes, so it is an extra: `m
 
 import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Any, BinaryIO, Final
 
 from minuted.capture.conversion import Block
+from minuted.capture.view import Part, View
 
-ENDINGS: Final = frozenset(".m4a .m4b .mp4 .aac .mov .wma .webm .mkv .mka .amr .3gp".split())  # noqa: SIM905
+ENDINGS: Final = frozenset(
+    ".m4a .m4b .mp4 .aac .mov .wma .webm .mkv .mka .amr .3gp .avi .flv .spx".split()  # noqa: SIM905
+)
 """How such files are called."""
 OPENED: Final = {
     # A file is data: a playlist in it must not lead to other files or to the network.
     "protocol_whitelist": "file",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,asf,amr",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,asf,amr,avi,mpegts,mpeg,flv,ogg,flac,wav,"
+    "w64,aiff,au,caf,mp3",
 }
+GUESSED: Final = frozenset("aac amr mp3 mpegts mpeg avi flac ogg".split())  # noqa: SIM905
+"""Formats that state no length: ffmpeg's libraries reckon one from the bit rate."""
 INEXACT_S: Final = 1.0
 """By how much the length that such a file states may be off."""
 
@@ -32,69 +35,83 @@ def is_installed() -> bool:
 
 
 class MediaStream:
-    """The first sound in a file, read from front to back. Raises MediaError."""
+    """The first sound in a part of a file, read from front to back. Raises MediaError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: BinaryIO, part: Part) -> None:
         import av  # noqa: PLC0415  # it is not everywhere
 
+        self.damage = ""
+        """What could not be decoded in the middle, and was passed over."""
+        self._av = av
         self._error: type[Exception] = av.error.FFmpegError
+        self._view = View(file, part)
         try:
-            self._container = av.open(f"file:{path.absolute()}", options=OPENED)
-        except self._error as error:
+            container: Any = av.open(self._view, options=OPENED)
+        except (self._error, ValueError) as error:
             raise MediaError(_reason(error)) from None
+        self._container = container
         try:
             sounds = self._container.streams.audio
             if not sounds:
                 raise MediaError("there is no sound in it")
             if sounds[0].codec_context is None:
                 raise MediaError("its sound is coded in a way that is not known here")
-            self.samplerate: int = sounds[0].rate or 0
+            self._sound = sounds[0]
+            self.rate_hz: int = sounds[0].rate or 0
             self.channels: int = sounds[0].codec_context.channels
             length_us = self._container.duration or 0
-            self.frames: int = max(0, length_us) * self.samplerate // 1_000_000
-            self._resampler = av.AudioResampler(format="flt", layout=sounds[0].layout, rate=self.samplerate)
-            self._blocks = self._decoded(sounds[0])
-            self._left: Block = np.empty((0, self.channels), np.float32)
+            self.length_s: float | None = length_us / 1_000_000 if length_us > 0 else None
+            self.is_guess = self.length_s is None or self._container.format.name in GUESSED
         except BaseException:
             self._container.close()
             raise
 
     @property
-    def least_frames(self) -> int:
-        """With fewer than these it has broken off."""
-        return self.frames - int(INEXACT_S * self.samplerate)
+    def least_s(self) -> float:
+        """With less it has broken off."""
+        return 0.0 if self.is_guess else (self.length_s or 0.0) - INEXACT_S
 
-    def read(self, out: Block, **_: Any) -> Block:
-        """Fill `out` from the beginning; give as much of it as is filled."""
-        filled = 0
-        while filled < len(out):
-            if not len(self._left):
-                block = next(self._blocks, None)
-                if block is None:
-                    break
-                self._left = block
-            taken = self._left[: len(out) - filled]
-            out[filled : filled + len(taken)] = taken
-            self._left = self._left[len(taken) :]
-            filled += len(taken)
-        return out[:filled]
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """Return the sound, each block with its rate, which may change.
+
+        Raises MediaError where it breaks off.
+        """
+        kind, resampler = None, None
+        for frame in self._frames():
+            if kind != (frame.sample_rate, frame.layout.name, frame.format.name):
+                kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+                resampler = self._av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate)
+            assert resampler is not None
+            # Nothing but the sample's format changes, so nothing is held back.
+            for part in resampler.resample(frame):
+                block: Any = part.to_ndarray()
+                yield part.sample_rate, block.reshape(-1, part.layout.nb_channels)
+        if self._view.error:
+            raise MediaError(self._view.error.strerror)
 
     def close(self) -> None:
         self._container.close()
 
-    def _decoded(self, sound: Any) -> Iterator[Block]:
-        try:
-            for frame in self._container.decode(sound):
-                for part in self._resampler.resample(frame):
-                    yield self._rows(part)
-            for part in self._resampler.resample(None):
-                yield self._rows(part)
-        except self._error as error:
-            raise MediaError(_reason(error)) from None
-
-    def _rows(self, part: Any) -> Block:
-        rows: Block = part.to_ndarray().reshape(-1, self.channels)
-        return rows
+    def _frames(self) -> Iterator[Any]:
+        """Return what can be decoded, also behind what cannot. Raises MediaError where it breaks off."""
+        packets, trouble = self._container.demux(self._sound), ""
+        while True:
+            try:
+                packet = None
+                packet = next(packets, None)
+                frames = packet.decode() if packet else ()
+            except self._error as error:
+                if packet is None:
+                    raise MediaError(_reason(error)) from None
+                trouble = trouble or _reason(error)
+                continue
+            if packet is None:
+                break
+            if trouble and frames:
+                self.damage, trouble = trouble, ""
+            yield from frames
+        if trouble:
+            raise MediaError(trouble)
 
 
 def _reason(error: Exception) -> str:

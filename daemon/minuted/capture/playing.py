@@ -22,6 +22,10 @@ LOCK: Final = "audio-run.lock"
 log = structlog.get_logger(__name__)
 
 
+class DamagedError(OSError):
+    """The recording broke off; what came before was good."""
+
+
 class PlayingNote(TypedDict):
     """What is noted of a recording that is played."""
 

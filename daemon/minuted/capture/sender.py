@@ -13,6 +13,7 @@ from minuted.capture.framing import level_dbfs
 from minuted.capture.microphone import MicrophoneError
 from minuted.capture.outlets import JournalFailedError, Outlet, Reason
 from minuted.capture.pause import Pause
+from minuted.capture.playing import DamagedError
 from minuted.messages import FRAME_MS, AudioEnd, AudioFrame
 from minuted.runtime import notify, pulse
 
@@ -33,6 +34,8 @@ TELL_EVERY_S: Final = 1.0
 """Losses are logged no more often."""
 LOST: Final = 75
 """The exit status when the device is lost: try again (EX_TEMPFAIL), for nothing here has crashed."""
+BROKE_OFF: Final = 65
+"""The exit status when a recording broke off, and all before it was sent (EX_DATAERR)."""
 LET_GO_S_MAX: Final = 1.0
 """How long a device may take to close for a pause; then the process ends, which closes it."""
 
@@ -160,6 +163,8 @@ class Sender:
         )
         if self._ending == "lost" and self._sent:
             return LOST
+        if is_whole and isinstance(self._error, DamagedError):
+            return BROKE_OFF
         return 1 if self._failed or not is_whole else 0
 
     def _read(self) -> None:

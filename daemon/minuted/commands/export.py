@@ -145,7 +145,7 @@ def write_whole(path: Path, data: bytes) -> None:
                     path.write_bytes(data)
                 else:
                     # As the sinks' files: minutes are nobody else's business.
-                    files.replace(path, data, 0o640)
+                    files.replace(path, data, 0o640, strict=False)
     except files.UnsafeFileError:
         raise
     except OSError as error:

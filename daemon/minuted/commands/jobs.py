@@ -77,7 +77,7 @@ def _recordings_in(folder: Path, closed: dict[Path, str]) -> list[Path]:
 
 @dataclass(frozen=True)
 class Note:
-    """A recording that was heard to its end: which one, in which meeting, and what was made of it."""
+    """A recording that was heard as far as it goes: which one, in which meeting, and what was made of it."""
 
     bytes: int
     changed_ns: int
@@ -86,6 +86,8 @@ class Note:
     started_at_ms: int
     records: int
     written: tuple[str, ...]
+    broke_off: str = ""
+    """What could not be heard of it."""
 
     def is_of(self, recording: Path) -> bool:
         return (self.bytes, self.changed_ns) == state_of(recording)

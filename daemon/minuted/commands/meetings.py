@@ -17,6 +17,10 @@ class Minutes:
     started_at_ms: int
     records: tuple[Record, ...]
     """Turns as they were last revised, and gaps."""
+    is_recording: bool = False
+    """All of it was heard: where there are no words, that is worth saying."""
+    broke_off: str = ""
+    """What could not be heard of a recording."""
 
     @property
     def length_ms(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from minuted.addresses import shown_url
-from minuted.config import Settings, SinkTable
+from minuted.config import STATE_NAME, Settings, SinkTable
 from minuted.journal import cursor
 from minuted.messages import Turn
 
@@ -45,16 +45,17 @@ def look(settings: Settings) -> Before | None:
     )
 
 
-def show(settings: Settings, before: Before | None, config: Path | None) -> None:
-    """Print where the words are that came since."""
+def show(settings: Settings, before: Before | None, config: Path | None, own: Path | None = None) -> None:
+    """Print where the words are that came since; `own` is a state_dir of its own."""
     if before is None:
         return
     with suppress(OSError):
-        for line in lines(settings, before, f" --config {config}" if config else ""):
+        environment = f"{STATE_NAME}={own} " if own else ""
+        for line in lines(settings, before, f" --config {config}" if config else "", environment):
             printing.tell(line)
 
 
-def lines(settings: Settings, before: Before, config: str = "") -> list[str]:
+def lines(settings: Settings, before: Before, config: str = "", environment: str = "") -> list[str]:
     """Return where the words are that came since. Raises OSError."""
     with stored(settings) as records:
         last_seq = records.last_seq
@@ -73,9 +74,9 @@ def lines(settings: Settings, before: Before, config: str = "") -> list[str]:
         name: _place(table, before) + _left(settings, name, last_seq)
         for name, table in _sinks(settings).items()
     }
-    shows = f"`minuted export{config}` shows the meeting"
+    shows = f"`{environment}minuted export{config}` shows the meeting"
     if len(meetings) > 1:
-        shows = f"`minuted export --list{config}` shows the meetings"
+        shows = f"`{environment}minuted export --list{config}` shows the meetings"
     if not places:
         return [f"{many} in the journal; {shows}"]
     if len(places) == 1:

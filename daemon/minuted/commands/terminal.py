@@ -37,12 +37,18 @@ def log_to(path: Path) -> Iterator[IO[str]]:
 @contextlib.contextmanager
 def captions(log_path: Path, config: Path | None) -> Iterator[None]:
     """Keep the terminal for live captions, and send everything else to a log."""
-    with log_to(log_path):
-        watch = _start_watching(config)
-        try:
-            yield
-        finally:
-            _end(watch)
+    with log_to(log_path), watching(config):
+        yield
+
+
+@contextlib.contextmanager
+def watching(config: Path | None) -> Iterator[None]:
+    """Show live captions on the standard output."""
+    watch = _start_watching(config)
+    try:
+        yield
+    finally:
+        _end(watch)
 
 
 def _start_watching(config: Path | None) -> "subprocess.Popen[bytes]":

@@ -11,7 +11,7 @@ import pwd
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -66,13 +66,22 @@ def make_private(path: Path, mode: int = 0o640) -> None:
         os.close(descriptor)
 
 
-def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put a file in place as a whole. Where root does it, the file keeps its owner. Raises OSError."""
+def replace(path: Path, data: bytes, mode: int = 0o600, *, strict: bool = True) -> None:
+    """Put a file in place as a whole. Where root does it, the file keeps its owner. Raises OSError.
+
+    What is not `strict` is written also where the file system lets nobody set its owner and mode.
+    """
     with _folder(path) as folder:
-        name = _written(folder, data, mode, _kept_owner(folder, path.name))
+        name = _written(folder, data, mode, _kept_owner(folder, path.name), strict=strict)
         with _removing(folder, name):
             os.rename(name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
+
+
+def try_out(folder: Path) -> None:
+    """Write a file into a folder, and remove it. Raises OSError where that is not possible."""
+    with acting_for(folder), _folder(folder / "_") as opened:
+        os.unlink(_written(opened, b"?", 0o600, None, strict=False), dir_fd=opened)
 
 
 def create(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -146,15 +155,20 @@ def _folder(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _written(folder: int, data: bytes, mode: int, owner: tuple[int, int] | None) -> str:
+def _written(
+    folder: int, data: bytes, mode: int, owner: tuple[int, int] | None, *, strict: bool = True
+) -> str:
     """Write a new file under a name nobody knows before, see it on the disk, and return the name."""
     name = f".minuted-{secrets.token_hex(8)}.new"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, mode, dir_fd=folder)
     with _removing(folder, name), open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor
-        if owner is not None:
-            os.fchown(descriptor, *owner)
-        os.fchmod(descriptor, mode)
+        # A share or a stick of another user's has owners and modes of its own.
+        with nullcontext() if strict else suppress(PermissionError, NotImplementedError):
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+        with nullcontext() if strict else suppress(PermissionError, NotImplementedError):
+            os.fchmod(descriptor, mode)
         file.write(data)
         file.flush()
         os.fsync(descriptor)

@@ -16,6 +16,8 @@ _INVISIBLE: Final = (
     # Zero width and direction; U+200C and U+200D stay, which Persian, Hindi and emoji are written with.
     r"\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 )
+TITLE_CHARACTERS_MAX: Final = 200
+_ENDING: Final = re.compile(r"(?<=.)\.(?=\w*[a-z])\w{2,5}$", re.IGNORECASE | re.ASCII)
 _SURROGATES: Final = r"\ud800-\udfff"
 _UNSAFE: Final = re.compile(f"[{_CONTROLS}{_INVISIBLE}{_SURROGATES}]")
 _REPLACED: Final = ((re.compile(f"[{_CONTROLS}]"), " "), (re.compile(f"[{_INVISIBLE}]"), ""))
@@ -42,6 +44,11 @@ def shortened(text: str, bytes_max: int) -> str:
     if len(data) <= bytes_max:
         return text
     return data[: bytes_max - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def title_of(file_name: str) -> str:
+    """Return what is in a recording by its file's name: without the ending, no longer than a title may be."""
+    return clean(_ENDING.sub("", file_name)).strip()[:TITLE_CHARACTERS_MAX]
 
 
 def json_line(value: Any, *, compact: bool = False, ascii_only: bool = False) -> str:

@@ -17,6 +17,8 @@ MISCONFIGURED: Final = 78
 
 DEVICE_LOST: Final = 75
 """The exit status of capture whose device has gone or died: no crash, however often (EX_TEMPFAIL)."""
+BROKE_OFF: Final = 65
+"""The exit status of capture whose recording broke off, and was heard as far as that (EX_DATAERR)."""
 SPENT: Final = 74
 """The exit status of a transcription that may spend no more today while a recording waits for it."""
 

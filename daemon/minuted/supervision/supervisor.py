@@ -27,7 +27,7 @@ from .draining import Stop
 from .liveness import Watcher, is_hung
 from .orphans import Orphans
 from .reloading import Reloading
-from .restarts import MISCONFIGURED, WAIT_S_MAX, Kind, Then, after_end, note_end
+from .restarts import BROKE_OFF, MISCONFIGURED, WAIT_S_MAX, Kind, Then, after_end, note_end
 from .roster import Roster, Stages
 from .stages import commands, is_capture, is_recording
 from .telling import Teller
@@ -55,6 +55,8 @@ class Outcome:
     reason: str = ""
     whole: bool = field(default=False, compare=False)
     """A recording was played to its end, and all its words are in the journal."""
+    broke_off: str = field(default="", compare=False)
+    """What of a recording could not be played; it was played as far as it goes."""
     asked: bool = field(default=False, compare=False)
     """Somebody has asked for the end, before or while the rest was finished."""
 
@@ -261,9 +263,11 @@ class Supervisor:
                 child.become("stopped")
                 log.info("recording_over", child=child.name, exit_status=exit_status)
                 if exit_status and not self._outcome.status:
-                    self._outcome = Outcome(1, f"the recording broke off: {child.status}")
+                    is_over = exit_status == BROKE_OFF
+                    why = child.status if is_over else f"the recording broke off: {child.status}"
+                    self._outcome = Outcome(1, why, broke_off=child.status if is_over else "")
                 if not self._roster.plays():
-                    self._has_played = not self._outcome.status
+                    self._has_played = not self._outcome.status or bool(self._outcome.broke_off)
                     self._begin_stop(self._outcome, now_s)
             case Then.GIVE_UP:
                 child.become("failed")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from minuted.runtime.texts import title_of
 from minuted.transcription.clock import Stretch
 
 MEETINGS_MAX: Final = 20
@@ -93,7 +94,7 @@ class Meetings:
             sound_ms=sound_ms,
             source=stretch.source,
             last_word_ms=sound_ms,
-            title=title,
+            title=title or _title_of(stretch),
             by_hand=True,
         )
         self._add(begun)
@@ -155,7 +156,13 @@ def _begin(
         sound_ms=begins_ms,
         source=stretch.source,
         last_word_ms=start_ms,
+        title=_title_of(stretch),
     )
+
+
+def _title_of(stretch: Stretch) -> str | None:
+    """Return what a meeting is called that nobody has named: a recording has a name."""
+    return None if stretch.source == "microphone" else title_of(stretch.source) or None
 
 
 def _overlap_ms(parts: list[Unheard], start_ms: int, end_ms: int) -> int:
