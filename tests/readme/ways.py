@@ -87,10 +87,8 @@ def is_live(machine: Machine, user: str) -> bool:
         stages = json.loads(shown)["stages"]
     except (ValueError, KeyError):
         return False
-    heard = [stage for name, stage in stages.items() if name.partition("/")[0] == "capture"]
-    return bool(heard) and all(
-        stage.get("state") in ("recording", "live") for stage in (*heard, stages.get("transcription", {}))
-    )
+    heard = [stage.get("state") for name, stage in stages.items() if name.partition("/")[0] == "capture"]
+    return stages.get("transcription", {}).get("state") == "live" and set(heard) <= {"hearing", "silent"}
 
 
 def restart(machine: Machine) -> None:
@@ -213,8 +211,9 @@ def find_a_meeting(machine: Machine, line: str) -> None:
 def follow_with_jq(machine: Machine, line: str) -> None:
     if machine.is_fresh:
         machine.run("apt-get install jq", "root", timeout_s=INSTALL_S_MAX)
-    with machine.running(line) as run:
-        run.shows("(?i)best of times|word0")
+    # On a terminal, which this is not, it writes each line at once.
+    with machine.running(line.replace("jq", "stdbuf -oL jq")) as run:
+        run.shows("(?i)best of times")
 
 
 # The service.
@@ -300,7 +299,8 @@ def find_its_id(machine: Machine, line: str) -> None:
 
 def publish(machine: Machine, line: str) -> None:
     """`[publish] turns = …` stands in the text above the commands."""
-    (address,) = re.findall(r'`\[publish\] turns = "(tcp://[^"]+)"`', README.read_text(encoding="utf-8"))
+    text = README.read_text(encoding="utf-8").partition("### Over the network")[2]
+    (address,) = set(re.findall(r'`\[publish\] turns = "(tcp://[^"]+)"`', text))
     machine.run(line, "root")
     machine.configure(f'[publish]\nturns = "{address}"\n')
     restart(machine)
