@@ -7,7 +7,7 @@ READY := .venv/.installed
 # that complete, man, and what makes odd recordings and file systems.
 DEBIAN := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils systemd iproute2 faketime ca-certificates openssl bash-completion zsh fish man-db lame ffmpeg sox bindfs
 
-.PHONY: help demo test lint types pytest test-systemd kills damage floods soak benches constraints sample shell packages debian clean
+.PHONY: help demo test lint types pytest test-systemd kills damage floods test-readme soak benches constraints sample shell packages debian clean
 
 help:  ## List the commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 16
@@ -50,6 +50,9 @@ test-systemd: $(READY) debian  ## Try service and installation under a real syst
 	$(BIN)/pytest tests/systemd/test_units.py tests/systemd/test_service.py tests/systemd/test_who_may.py \
 	  tests/systemd/long_service.py tests/systemd/long_who_may.py tests/systemd/long_install.py
 
+test-readme: $(READY) debian  ## Run every line of README on fresh machines that boot, as root, with debootstrap: half an hour.
+	$(BIN)/pytest -s tests/readme/test_ways.py tests/readme/long_readme.py
+
 benches: $(READY)  ## Measure; one line of JSON each.
 	@for bench in tests/benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
@@ -76,7 +79,7 @@ debian:  # Say which Debian packages are missing for the tests.
 	  echo "The tests need these Debian packages: apt-get install --no-install-recommends$$missing" >&2; exit 1; }
 
 clean:  ## Remove what the commands above made.
-	rm -rf .venv demo-output
+	rm -rf .venv demo-output build
 
 $(READY): pyproject.toml deploy/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -43,10 +43,11 @@ fi
 ln -s "releases/$version" "$stage/opt/minuted/current"
 
 units=$stage/usr/lib/systemd
-mkdir -p "$units/system" "$units/user" "$stage/usr/lib/sysusers.d" "$stage/usr/lib/tmpfiles.d" \
+mkdir -p "$units/system" "$units/user" "$units/system-generators" "$stage/usr/lib/sysusers.d" "$stage/usr/lib/tmpfiles.d" \
   "$stage/usr/bin" "$stage/usr/share/doc/minuted" "$stage/DEBIAN"
 cp "$source"/systemd/*.service "$source"/systemd/*.target "$units/system/"
 cp "$source/systemd/user/minuted.service" "$units/user/"
+install -m 755 "$source/systemd/minuted-generator" "$units/system-generators/"
 sed -i 's|/usr/local/share|/usr/share|' "$units"/*/*.service "$units"/system/*.target
 if [ "$(systemctl --version | sed -n '1s/[^0-9]*\([0-9]*\).*/\1/p')" -ge 254 ]; then
   mkdir "$units/system/minuted.service.d"
@@ -54,8 +55,8 @@ if [ "$(systemctl --version | sed -n '1s/[^0-9]*\([0-9]*\).*/\1/p')" -ge 254 ]; 
 fi
 cp "$source/deploy/minuted.sysusers.conf" "$stage/usr/lib/sysusers.d/minuted.conf"
 cp "$source/deploy/minuted.tmpfiles.conf" "$stage/usr/lib/tmpfiles.d/minuted.conf"
-cp "$source/README.md" "$stage/usr/share/doc/minuted/"
-cp "$source/LICENSE" "$stage/usr/share/doc/minuted/copyright"
+"$source/deploy/install_documents.sh" "$stage/usr/share/doc/minuted"
+mv "$stage/usr/share/doc/minuted/LICENSE" "$stage/usr/share/doc/minuted/copyright"
 ln -s /opt/minuted/current/bin/minuted "$stage/usr/bin/minuted"
 # Completion and the manual page, which the wheel has brought.
 for part in bash-completion zsh fish man; do cp -R "$root/share/$part" "$stage/usr/share/"; done
@@ -68,7 +69,7 @@ Package: minuted
 Version: $version
 Architecture: $architecture
 Maintainer: the administrators of this machine <root@localhost>
-Depends: python3 (>= $python), python3 (<< $next~), libportaudio2, libasound2-plugins, systemd (>= 252)
+Depends: python3 (>= $python), python3 (<< $next~), ca-certificates, libportaudio2, libasound2-plugins, systemd (>= 252)
 Section: sound
 Priority: optional
 Installed-Size: $(du -sk "$stage" | cut -f 1)

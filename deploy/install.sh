@@ -7,8 +7,9 @@ umask 022
 readonly PREFIX=/opt/minuted
 readonly CONFIG=/etc/minuted/minuted.toml
 readonly LIBRARY=/usr/local/lib
+readonly GENERATORS=/usr/local/lib/systemd/system-generators
 readonly DOCUMENTS=/usr/local/share/doc/minuted
-readonly PACKAGES="python3 python3-venv libportaudio2 libasound2-plugins"
+readonly PACKAGES="python3 python3-venv ca-certificates libportaudio2 libasound2-plugins"
 readonly SHARED="bash-completion/completions/minuted zsh/site-functions/_minuted fish/vendor_completions.d/minuted.fish man/man1/minuted.1"
 readonly UNITS="minuted minuted-capture minuted-capture@ minuted-transcription minuted-engine minuted-sink@ minuted-sink-network@ minuted-token-server minuted-metrics"
 
@@ -24,6 +25,7 @@ Installs minuted, or upgrades it in place; what is configured and what has been 
   --key-file FILE      take the AssemblyAI key from FILE ("-": standard input)
   --no-key             do not ask for a key
   --no-start           install only
+  --despite-check      at an upgrade: start the new release though `minuted check` finds something wrong
   --uninstall          remove it; the configuration, the key and everything recorded stay
   --purge              with --uninstall: remove these too, and the user
   --help
@@ -35,7 +37,7 @@ END
 say() { printf '%s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 
-room='' device='' service='' key_file='' ask_key=yes start=yes uninstall=no purge=no
+room='' device='' service='' key_file='' ask_key=yes start=yes despite_check=no uninstall=no purge=no checked=no
 while [ $# -gt 0 ]; do
   case $1 in
     --room | --device | --service | --key-file)
@@ -50,6 +52,7 @@ while [ $# -gt 0 ]; do
       ;;
     --no-key) ask_key=no ;;
     --no-start) start=no ;;
+    --despite-check) despite_check=yes ;;
     --uninstall) uninstall=yes ;;
     --purge) purge=yes ;;
     --help | -h) usage; exit 0 ;;
@@ -72,11 +75,13 @@ remove() {
     systemctl disable --quiet minuted-token-server minuted-metrics 2>/dev/null || true
   fi
   for unit in $UNITS; do rm -f "$LIBRARY/systemd/system/$unit.service"; done
-  rm -f "$LIBRARY/systemd/system/minuted.target" "$LIBRARY/systemd/user/minuted.service"
+  rm -f "$LIBRARY/systemd/system/minuted.target" "$LIBRARY/systemd/user/minuted.service" "$GENERATORS/minuted-generator"
   rm -rf "$LIBRARY/systemd/system/minuted.service.d" /etc/systemd/system/minuted.target.wants
   rm -f "$LIBRARY/sysusers.d/minuted.conf" "$LIBRARY/tmpfiles.d/minuted.conf" /usr/local/bin/minuted
   for file in $SHARED; do rm -f "/usr/local/share/$file"; done
-  rm -rf "$PREFIX" "$DOCUMENTS"
+  # A virtual environment that somebody made there stays: it was not installed by this.
+  rm -rf "$PREFIX/releases" "$PREFIX/current" "$PREFIX/next" "$DOCUMENTS"
+  rmdir "$PREFIX" 2>/dev/null || true
   if [ $purge = yes ]; then
     rm -rf /etc/minuted /var/lib/minuted /etc/systemd/system/minuted*.service.d
     rm -f /etc/credstore/assemblyai.key /etc/credstore.encrypted/assemblyai.key
@@ -110,7 +115,8 @@ build_release() {
   trap 'rm -rf "$release"' EXIT
   install -d -m 755 "$PREFIX" "$PREFIX/releases"
   # What an earlier release was installed with, under another umask.
-  chmod -R go-w "$PREFIX"
+  chmod go-w "$PREFIX"
+  chmod -R go-w "$PREFIX/releases"
   /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is needed"
   /usr/bin/python3 -m venv "$release"
   pip="$release/bin/pip --quiet --disable-pip-version-check --no-input"
@@ -134,11 +140,12 @@ point_to() {
 
 install_files() {
   install -d -m 755 "$LIBRARY/systemd" "$LIBRARY/systemd/system" "$LIBRARY/systemd/user" \
-    "$LIBRARY/sysusers.d" "$LIBRARY/tmpfiles.d" "${DOCUMENTS%/*}" "$DOCUMENTS"
+    "$GENERATORS" "$LIBRARY/sysusers.d" "$LIBRARY/tmpfiles.d" "${DOCUMENTS%/*}" "$DOCUMENTS"
   for unit in "$source"/systemd/*.service "$source"/systemd/*.target; do
     install -m 644 "$unit" "$LIBRARY/systemd/system/"
   done
   install -m 644 "$source/systemd/user/minuted.service" "$LIBRARY/systemd/user/"
+  install -m 755 "$source/systemd/minuted-generator" "$GENERATORS/"
   rm -rf "$LIBRARY/systemd/system/minuted.service.d"
   if [ "$(systemctl --version | sed -n '1s/[^0-9]*\([0-9]*\).*/\1/p')" -ge 254 ]; then
     mkdir -p "$LIBRARY/systemd/system/minuted.service.d"
@@ -146,7 +153,7 @@ install_files() {
   fi
   install -m 644 "$source/deploy/minuted.sysusers.conf" "$LIBRARY/sysusers.d/minuted.conf"
   install -m 644 "$source/deploy/minuted.tmpfiles.conf" "$LIBRARY/tmpfiles.d/minuted.conf"
-  install -m 644 "$source/README.md" "$source/LICENSE" "$DOCUMENTS/"
+  "$source/deploy/install_documents.sh" "$DOCUMENTS"
   "$release/bin/python" -m minuted.config > "$DOCUMENTS/minuted.toml"
   # Completion and the manual page, which the wheel has brought.
   for file in $SHARED; do install -D -m 644 "$release/share/$file" "/usr/local/share/$file"; done
@@ -219,8 +226,9 @@ store_key() {
   done
 }
 
-# As the service will find it: its user, its groups, its key.
+# As the service will find it: its user, its groups, its key, its environment.
 check() {
+  environment=$(systemctl show --value --property=Environment minuted.service 2>/dev/null || true)
   credential=LoadCredential
   [ ! -e /etc/credstore.encrypted/assemblyai.key ] || credential=LoadCredentialEncrypted
   systemd-run --quiet --wait --pipe --collect \
@@ -228,6 +236,7 @@ check() {
     --property=StateDirectory=minuted --property=StateDirectoryMode=0750 \
     --property=RuntimeDirectory=minuted --property=RuntimeDirectoryMode=0750 \
     --property=RuntimeDirectoryPreserve=yes --property=$credential=assemblyai.key \
+    ${environment:+"--property=Environment=$environment"} \
     "$release/bin/minuted" check --config "$CONFIG"
 }
 
@@ -250,6 +259,15 @@ renew_others() {
     || say "What runs beside minuted does not start: systemctl --failed"
 }
 
+is_running() {
+  is_booted && { systemctl is-active --quiet minuted.service || systemctl is-active --quiet minuted.target; }
+}
+
+tell_of_others() {
+  [ ! -e "$PREFIX/pyvenv.cfg" ] || say "$PREFIX has a virtual environment made by hand too, which stays as it is: where \
+$PREFIX/bin comes first in PATH, \`minuted\` is the one in there. This service is $PREFIX/current/bin/minuted."
+}
+
 clean_up() {
   for old in "$PREFIX"/releases/*; do
     [ "$old" = "$release" ] || [ "$old" = "$previous" ] || rm -rf "$old"
@@ -268,6 +286,15 @@ fi
 install_packages
 previous=$(readlink "$PREFIX/current" 2>/dev/null || true)
 build_release
+if [ -n "$previous" ] && [ $start = yes ] && [ $despite_check = no ] && is_running; then
+  store_key
+  key_file='' ask_key=no checked=yes
+  say "minuted check, by the new release:"
+  if ! check; then
+    rm -rf "$release"
+    fail "nothing was changed and the release before goes on running; once what is marked above is mended, run this again (or with --despite-check)"
+  fi
+fi
 install_files
 configure
 store_key
@@ -275,12 +302,15 @@ ln -sfn "$PREFIX/current/bin/minuted" /usr/local/bin/minuted
 if ! is_booted || [ $start = no ]; then
   point_to "$release"
   clean_up
+  tell_of_others
   say "Installed, not started: systemctl enable --now minuted"
   exit 0
 fi
 systemctl daemon-reload
-say "minuted check:"
-check || say "What is marked above needs a look; edit $CONFIG, then: systemctl restart minuted"
+if [ $checked = no ]; then
+  say "minuted check:"
+  check || say "What is marked above needs a look; edit $CONFIG, then: systemctl restart minuted"
+fi
 point_to "$release"
 if ! begin; then
   journalctl --unit minuted --lines 5 --output cat --no-pager >&2 || true
@@ -294,6 +324,7 @@ if ! begin; then
 fi
 renew_others
 clean_up
+tell_of_others
 say "minuted is running: $(systemctl show --property=StatusText --value minuted.service)"
 say "Watch it:  sudo -u minuted minuted watch        its state: sudo -u minuted minuted status"
 say "Its log:   journalctl --unit minuted --follow   let somebody in: usermod -aG minuted NAME"

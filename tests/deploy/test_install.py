@@ -22,6 +22,7 @@ def run(*options: str, **how: int) -> subprocess.CompletedProcess[str]:
     "script",
     [
         "install.sh",
+        "install_documents.sh",
         "build_deb.sh",
         *(f"debian/{name}" for name in ("preinst", "postinst", "prerm", "postrm")),
     ],
@@ -88,6 +89,38 @@ def test_a_wrong_word_changes_nothing(words: list[str], reason: str) -> None:
 def test_only_root_can_install() -> None:
     done = run(user=NOBODY)
     assert (done.returncode, "only root" in done.stderr) == (1, True)
+
+
+def run_functions(folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """Run some of install.sh's functions with its folders below another one."""
+    text = SCRIPT.read_text()
+    functions = re.findall(r"^\w+\(\) \{.*?^\}$|^\w+\(\) \{.*\}$", text, re.MULTILINE | re.DOTALL)
+    for place in ("/opt", "/usr/local", "/etc", "/var/lib"):
+        functions = [each.replace(f" {place}/", f" {folder}{place}/") for each in functions]
+    names = re.findall(r"^readonly (\w+)=(/.*)$", text, re.MULTILINE)
+    variables = [f"{name}={folder}{value}" for name, value in names]
+    script = "\n".join(
+        ["set -eu", "purge=no UNITS=", *variables, *functions, "is_booted() { false; }", *lines]
+    )
+    return subprocess.run(["dash", "-c", script], capture_output=True, text=True, check=False)
+
+
+def test_removal_takes_what_was_installed_and_no_environment_made_by_hand(tmp_path: Path) -> None:
+    """README once put a virtual environment where releases lie; it went with the service."""
+    prefix = tmp_path / "opt/minuted"
+    for name in ("bin/minuted", "pyvenv.cfg", "releases/1/bin/minuted"):
+        (prefix / name).parent.mkdir(parents=True, exist_ok=True)
+        (prefix / name).touch()
+    (prefix / "current").symlink_to("releases/1")
+    told = run_functions(tmp_path, "tell_of_others", "remove")
+    assert told.returncode == 0, told.stderr
+    assert f"{prefix}/bin comes first in PATH" in told.stdout
+    assert sorted(path.name for path in prefix.iterdir()) == ["bin", "pyvenv.cfg"]
+    (prefix / "pyvenv.cfg").unlink()
+    (prefix / "bin/minuted").unlink()
+    (prefix / "bin").rmdir()
+    assert run_functions(tmp_path, "tell_of_others", "remove").returncode == 0
+    assert not prefix.exists()
 
 
 def test_every_unit_is_installed_and_removed() -> None:

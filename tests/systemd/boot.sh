@@ -1,20 +1,22 @@
 #!/bin/sh
-# Boots systemd over a copy-on-write view of this machine's root: `boot.sh FOLDER`, as process 1 of
-# new namespaces. FOLDER/seed is copied over the root; FOLDER/binds has lines of `SOURCE TARGET`.
+# Boots systemd over a copy-on-write view of a root, as a rule this machine's: `boot.sh FOLDER BASE`, as process 1
+# of new namespaces. FOLDER/seed is copied over the root; FOLDER/binds has lines of `SOURCE TARGET`.
 set -eu
-folder=$1
+folder=$1 base=$2
 disk=$folder/disk root=$folder/disk/root
 
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 box "$disk"
 mkdir "$disk/changes" "$disk/work" "$root"
 chmod 755 "$disk/changes" "$root"
-mount -t overlay -o "lowerdir=/,upperdir=$disk/changes,workdir=$disk/work" box "$root"
+mount -t overlay -o "lowerdir=$base,upperdir=$disk/changes,workdir=$disk/work" box "$root"
 
 # Only what is put there: none of the machine's services, no disks, an identity of its own.
 rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/systemd/system/*.requires
 : > "$root/etc/fstab"
 rm -f "$root/etc/machine-id"
+# Nor what a minuted of this machine's has left.
+rm -rf "$root/etc/minuted" "$root/var/lib/minuted" "$root/opt/minuted"
 : > "$root/etc/machine-id"
 cp -a "$folder/seed/." "$root/"
 

@@ -49,8 +49,9 @@ def reason_not_to() -> str:
 class Box:
     """Seed it, start it, run commands in it. `folder` is gone afterwards, and everything with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, base: Path = Path("/")) -> None:
         self._folder = folder
+        self._base = base
         self._binds: list[tuple[Path, str]] = []
         self._cgroup = _cgroup_root() / f"minuted-box-{os.getpid()}-{folder.parent.name}"
         self._unshare: subprocess.Popen[bytes] | None = None
@@ -88,7 +89,7 @@ class Box:
         self._cgroup.mkdir()
         # The shell goes into the control group first, so that the group is the root the box sees.
         enter = f'echo $$ > {self._cgroup}/cgroup.procs; exec unshare "$@"'
-        command = ["sh", "-c", enter, "sh", *_NAMESPACES, "sh", str(BOOT), str(self._folder)]
+        command = ["sh", "-c", enter, "sh", *_NAMESPACES, "sh", str(BOOT), str(self._folder), str(self._base)]
         with (self._folder / "log").open("wb") as log:
             self._unshare = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
@@ -112,10 +113,18 @@ class Box:
                 return
             time.sleep(POLL_S)
 
-    def popen(self, *command: str, **options: Any) -> "subprocess.Popen[str]":
+    def entering(self, *command: str) -> list[str]:
+        """Return the command of this machine that runs another one in it."""
         entered = ["nsenter", "--target", str(self._pid), "--all", "--wdns=/", "--", "env", "-i"]
-        entered += ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
-        return subprocess.Popen([*entered, *command], text=True, stdin=subprocess.DEVNULL, **options)
+        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return [*entered, path, "LANG=C.UTF-8", *command]
+
+    def popen(self, *command: str, **options: Any) -> "subprocess.Popen[str]":
+        return subprocess.Popen(self.entering(*command), text=True, stdin=subprocess.DEVNULL, **options)
+
+    def beside(self, *command: str) -> list[str]:
+        """Return the command of this machine that runs another one of its own in the box's network."""
+        return ["nsenter", "--target", str(self._pid), "--net", "--", *command]
 
     def run(self, *command: str, check: bool = True, timeout_s: float = WAIT_S_MAX) -> str:
         """Run a command in it; give what it wrote. Raises AssertionError for another status than 0."""

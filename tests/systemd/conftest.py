@@ -16,13 +16,13 @@ from systemd.room import ROOT, Room, seed_program, seed_world
 
 
 @contextmanager
-def made_box() -> Iterator[Box]:
-    """Make a box that is not started yet, and end it whatever happens."""
+def made_box(base: Path = Path("/")) -> Iterator[Box]:
+    """Make a box over a root that is not started yet, and end it whatever happens."""
     if reason := reason_not_to():
         pytest.skip(f"{reason}; run `sudo make test`, in a container with --privileged, to have this tested")
     assert Path("/lib/systemd/systemd").exists(), "the Debian package systemd is missing"
     folder = Path(tempfile.mkdtemp(prefix="m-box-", dir="/tmp"))
-    box = Box(folder / "box")
+    box = Box(folder / "box", base)
     try:
         yield box
     finally:

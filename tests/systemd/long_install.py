@@ -75,6 +75,20 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     assert room.hears(LATER)
     assert [word.text for word in SPEECH.words] == room.words()[: len(SPEECH.words)]
 
+    # An upgrade whose check finds something wrong: the release that runs goes on as it is.
+    before, pid = room.box.run("readlink", "/opt/minuted/current"), room.main_pid()
+    room.configure(CONFIG + "[capture_]\n")
+    said = install(room, check=False)
+    assert "unknown key 'capture_'" in said
+    assert "the release before goes on running" in said
+    assert (room.box.run("readlink", "/opt/minuted/current"), room.main_pid()) == (before, pid)
+    assert len(releases(room)) == 2
+    room.configure(CONFIG)
+
+    # The documents, whose links lead somewhere.
+    for link in ("sinks/README.md", "deploy/audio.md", "deploy/subscribers/network.py", "daemon/README.md"):
+        assert room.file(f"/usr/local/share/doc/minuted/{link}"), link
+
     # An upgrade that does not start: the release before is back.
     before = room.box.run("readlink", "/opt/minuted/current")
     room.box.run(
@@ -88,13 +102,15 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     assert room.box.run("readlink", "/opt/minuted/current") == before
     assert room.property("ActiveState") == "active"
 
-    # Removed, and all that was recorded is there; then nothing is.
+    # Removed, and all that was recorded is there; then nothing is. What somebody made by hand stays.
+    room.box.run("touch", "/opt/minuted/pyvenv.cfg")
     assert "still there" in install(room, "--uninstall")
     assert room.words()
     left = room.box.run(
-        "sh", "-c", "ls -d /opt/minuted /usr/local/lib/systemd/system/minuted* 2>/dev/null || true"
+        "sh", "-c", "ls -d /opt/minuted/* /usr/local/lib/systemd/*/minuted* 2>/dev/null || true"
     )
-    assert left == ""
+    assert left == "/opt/minuted/pyvenv.cfg\n"
+    room.box.run("rm", "/opt/minuted/pyvenv.cfg")
     assert room.box.run("sh", "-c", SHARED) == ""
     assert room.systemctl("is-active", "minuted", check=False) == "inactive"
     install(room, "--uninstall", "--purge")

@@ -59,7 +59,6 @@ def test_a_recording_that_is_over_ends_the_service_well(room: Room) -> None:
 def test_the_split_form_brings_every_word_with_a_sandbox_for_each_stage(room: Room) -> None:
     """The microphone has no network and no key, the sinks have no microphone; the words are the same."""
     units = ["minuted-capture", "minuted-transcription", "minuted-sink@file_log", "minuted-sink@srt"]
-    room.systemctl("enable", "--quiet", *units)
     room.start("minuted.target")
     room.box.wait_until(lambda: all(room.property("ActiveState", unit) == "active" for unit in units))
     room.box.wait_until(room.are_ready)

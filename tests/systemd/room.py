@@ -51,7 +51,7 @@ LAUNCHER: Final = """\
 #!/bin/sh
 export PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH={libraries}
 export PYTHONPATH=/srv/source/daemon:/srv/source/tests:/srv/packages
-exec {python} -m {module} "$@"
+exec {python} {words} "$@"
 """
 
 
@@ -106,8 +106,9 @@ class Room:
         self.systemctl("stop", "minuted*.service", "minuted.target", check=False)
         self.systemctl("reset-failed", check=False)
         self.box.run("sh", "-c", "rm -rf /var/lib/minuted/* /etc/systemd/system/minuted*.service.d/9*")
-        self.systemctl("daemon-reload")
         self.configure(CONFIG)
+        # After the file is written: minuted.target has the stages that stand in it.
+        self.systemctl("daemon-reload")
         self._began_s = time.time()
 
     def drop_in(self, name: str, text: str, unit: str = "minuted") -> None:
@@ -170,24 +171,26 @@ def seed_world(box: Box) -> None:
         box.seed(f"/etc/systemd/system/{unit}.service.d/10-sound.conf", HEARS_A_SERVER)
     box.bind(ROOT, "/srv/source")
     box.bind(Path(sysconfig.get_path("platlib")), "/srv/packages")
-    launch(box, "/srv/simulated-service", "simulator")
+    launch(box, "/srv/simulated-service", "-m simulator")
+    launch(box, "/srv/interpreter", "")
 
 
 def seed_program(box: Box) -> None:
     """Put into the box what an installation puts onto a machine, with this very Python."""
     for unit in [*(ROOT / "systemd").glob("*.service"), *(ROOT / "systemd").glob("*.target")]:
         box.seed(f"/etc/systemd/system/{unit.name}", unit)
+    box.seed("/etc/systemd/system-generators/minuted-generator", ROOT / "systemd/minuted-generator", 0o755)
     box.seed("/usr/lib/sysusers.d/minuted.conf", ROOT / "deploy/minuted.sysusers.conf")
     box.seed("/usr/lib/tmpfiles.d/minuted.conf", ROOT / "deploy/minuted.tmpfiles.conf")
     box.seed("/etc/minuted/minuted.toml", CONFIG)
     box.seed("/etc/credstore/assemblyai.key", KEY + "\n", 0o600)
-    launch(box, "/opt/minuted/current/bin/minuted", "minuted")
+    launch(box, "/opt/minuted/current/bin/minuted", "-m minuted")
 
 
-def launch(box: Box, path: str, module: str) -> None:
-    """Put a program into the box that runs a module of ours."""
+def launch(box: Box, path: str, words: str) -> None:
+    """Put a program into the box that runs a module of ours, or the interpreter itself."""
     python = _python(box)
-    text = LAUNCHER.format(python=python, libraries=python.parents[1] / "lib", module=module)
+    text = LAUNCHER.format(python=python, libraries=python.parents[1] / "lib", words=words)
     box.seed(path, text, 0o755)
 
 

@@ -1,10 +1,16 @@
 """The service under a real systemd, in a box: what an unattended machine relies on."""
 
 import json
+import socket
+import subprocess
+
+import pytest
 
 from scraped import Samples, samples
 from simulator.coded import compose
-from systemd.room import CONFIG, KEY, SOCKETS, STAGES, Room, setpriv
+from systemd.room import CONFIG, KEY, SOCKETS, STAGES, TURNS, Room, setpriv
+
+MINUTED = "/opt/minuted/current/bin/minuted"
 
 SHORT = compose(1, words=(3, 3), tail_ms=800)
 CONNECT = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])"
@@ -108,12 +114,50 @@ def test_a_sink_s_code_finds_the_key_nowhere(room: Room) -> None:
     assert "['root', '\\n'], 'of-a-sink'" in found
 
 
+@pytest.mark.parametrize(("unit", "host"), [("minuted.service", "0.0.0.0"), ("minuted.target", "127.0.0.1")])
+def test_turns_are_published_over_the_network_to_who_has_a_key(room: Room, unit: str, host: str) -> None:
+    """ZeroMQ asks for the network's interfaces, and aborts where it may not; CURVE at both ends."""
+    room.configure(f'{CONFIG}[publish]\nturns = "tcp://{host}:5555"\n')
+    file = "/var/lib/minuted/signage.json"
+    room.box.run(*setpriv("minuted"), MINUTED, "keys", "new", "signage", "--output", file)
+    told = json.loads(room.file(file))
+    here = {name: value.replace(socket.gethostname(), "127.0.0.1") for name, value in told.items()}
+    (room.box.root / file.lstrip("/")).write_text(json.dumps(here))
+    room.start(unit)
+    room.box.wait_until(room.are_ready)
+    command = ["/srv/interpreter", "/srv/source/deploy/subscribers/network.py", file]
+    with room.box.popen(*command, stdout=subprocess.PIPE) as subscriber:
+        try:
+            assert room.hears(SHORT)
+            assert subscriber.stdout is not None
+            heard = [subscriber.stdout.readline() for _ in room.file(TURNS).splitlines()]
+        finally:
+            subscriber.kill()
+    assert [word for line in heard for word in line.split()[2:]] == room.words()
+    assert [room.property("NRestarts", each) for each in ("minuted", "minuted-transcription")] == ["0", "0"]
+
+
+def test_the_target_starts_every_stage_there_is(room: Room) -> None:
+    """`systemctl start minuted.target` stops the one service; it must not leave the room deaf."""
+    room.start()
+    room.start("minuted.target")
+    units = ["minuted-capture", "minuted-transcription", "minuted-sink@file_log", "minuted-sink@srt"]
+    room.box.wait_until(lambda: all(room.property("ActiveState", unit) == "active" for unit in units))
+    assert room.property("ActiveState") == "inactive"
+    room.box.wait_until(room.are_ready)
+    assert room.hears(SHORT)
+    # And back: one form is gone before the other takes its folders.
+    room.start()
+    room.box.wait_until(room.are_ready)
+    assert {room.property("ActiveState", unit) for unit in units} == {"inactive"}
+
+
 def test_who_is_not_in_the_group_may_not_connect(room: Room) -> None:
     """The words of a room are for those who were let in."""
     room.start()
     python = ["/usr/bin/python3", "-c", CONNECT]
-    for socket in ("turns", "replay", "control-supervisor"):
-        path = f"{SOCKETS}/{socket}.sock"
+    for name in ("turns", "replay", "control-supervisor"):
+        path = f"{SOCKETS}/{name}.sock"
         assert "PermissionError" in room.as_user("nobody", *python, path)
         room.box.run(*setpriv("minuted"), *python, path)
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,33 @@ def test_a_stage_is_shut_in_as_the_whole_is(unit: str) -> None:
     whole, stage = settings_of("minuted.service"), settings_of(unit)
     missing = {key for key in whole if stage.get(key) != whole[key]} - OWN_REASONS
     assert not missing - (OF_ANOTHER_USER if "DynamicUser" in stage else set())
+
+
+ON_THE_NETWORK = ["minuted.service", "minuted-transcription.service", "minuted-sink-network@.service"]
+UNICAST = [
+    *("127.0.0.1", "10.1.2.3", "100.64.0.1", "192.168.1.1", "203.0.113.9", "::1", "2a00::1", "fd00::1"),
+    # IPv4 behind a network that has none: by the prefix known to all, one for local use, and an old one.
+    *("fe80::1", "64:ff9b::c000:201", "64:ff9b:1::1", "::ffff:192.0.2.1", "2001:db8:64::c000:201", "5f00::1"),
+]
+TO_MANY = ["224.0.0.251", "239.255.255.250", "255.255.255.255", "ff02::1", "ff0e::1"]
+
+
+@pytest.mark.parametrize("unit", [*ON_THE_NETWORK, "minuted-token-server.service"])
+def test_every_address_of_one_machine_can_be_reached(unit: str) -> None:
+    """A room in a network without IPv4 reaches the service by an address that the network translates."""
+    (allowed,) = settings_of(unit)["IPAddressAllow"]
+    networks = [ip_network(network) for network in allowed.split()]
+    reached = [
+        each for each in (*UNICAST, *TO_MANY) if any(ip_address(each) in network for network in networks)
+    ]
+    assert reached == UNICAST
+
+
+@pytest.mark.parametrize("unit", ["minuted.service", "minuted-transcription.service", "user/minuted.service"])
+def test_whoever_may_publish_on_tcp_may_ask_for_the_network_s_interfaces(unit: str) -> None:
+    """ZeroMQ aborts the process where it may not."""
+    (families,) = settings_of(unit)["RestrictAddressFamilies"]
+    assert "AF_NETLINK" in families.split()
 
 
 def in_bytes(value: str) -> int:

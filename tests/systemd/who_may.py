@@ -179,7 +179,7 @@ def _asked(row: Row, user: str, state: str) -> dict[str, Any]:
 
 
 def seed_asking(box: Box) -> None:
-    launch(box, "/srv/asking", "systemd.asking")
+    launch(box, "/srv/asking", "-m systemd.asking")
 
 
 def prepare_users(room: Room) -> None:
