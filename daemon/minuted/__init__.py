@@ -22,6 +22,9 @@ __all__ = [
     "Turn",
     "Word",
     "__version__",
+    "alignment",
+    "directions",
+    "text_layout",
 ]
 
 
