@@ -2,34 +2,46 @@
 
 A turn is cut into cues once; each cue is placed by the one before it alone.
 
-Source of 2 lines of 42 characters, 5/6 to 7 s, and 2 frames between cues: Netflix's rules for timed text.
+Source of 2 lines, their columns, 5/6 to 7 s, 2 frames between cues, and how fast each language is read:
+Netflix's rules for timed text. WebVTT: W3C, section 4 (escapes) and 7.4 (direction).
 """
 
 import bisect
+import html
 import itertools
 import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from minuted import Gap, Meeting, MeetingFiles, Passage, Turn
+from minuted import Gap, Meeting, MeetingFiles, Passage, Turn, alignment, directions, text_layout
 
-LINE_CHARACTERS_MAX: Final = 42
-LETTERS_MAX: Final = 2 * LINE_CHARACTERS_MAX + 1
-"""In two lines, with the blank between them."""
+LINE_COLUMNS_MAX: Final = 42
+WIDE_COLUMNS_MAX: Final = 32
+"""Sixteen ideographs."""
 CUE_MS_MIN: Final = 833
 CUE_MS_MAX: Final = 7000
 LINGER_MS: Final = 500
 """How long a cue stays after its last word, where nothing follows."""
 SPACE_MS: Final = 83
 """Between two cues, where there is room for it."""
-LABEL_CHARACTERS_MAX: Final = 20
+EARLY_END_MS_MAX: Final = 50
+"""How much of its last word a cue leaves to that space."""
+LABEL_COLUMNS_MAX: Final = 20
 PAUSE_MS_MAX: Final = 700
 """Within a cue; a longer one costs by its length."""
-SENTENCE_END: Final = re.compile(r"[.?!…]\W*$")
-_LOOK_ALIKES: Final = str.maketrans("<>{}\\", "‹›()/", "\ufeff")  # noqa: RUF001
+# In Latin, ideographs, Arabic, Indic, Armenian, Ethiopic, Burmese, Khmer and Mongolian.
+SENTENCE_END: Final = re.compile(r"[.?!…‼‽⁇⁈⁉。！？｡．؟۔।॥։።፧፨။។៕᠃᠉]\W*$")  # noqa: RUF001
+CLAUSE_END: Final = re.compile(
+    r"[,;:、，；：､،؛፣፤፥၊᠂][\"'”’»)\]）」』]*\s*$"  # noqa: RUF001
+    # Where words are not parted by blanks, a blank parts clauses.
+    r"|(?<=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]) $|\u3000$"
+)
+_MARKUP: Final = re.compile(r"[<>{}\\&]|\d:\d")
+_LOOK_ALIKES: Final = str.maketrans("<>{}\\", "‹›()/")  # noqa: RUF001
 
 
 class Srt(MeetingFiles):
@@ -46,10 +58,12 @@ class Srt(MeetingFiles):
         return "WEBVTT\n\n" if self.format == "vtt" else ""
 
     def passage(self, record: Turn | Gap) -> Passage:
-        return passage_of_gap(record) if isinstance(record, Gap) else passage_of(record)
+        if isinstance(record, Gap):
+            return passage_of_gap(record, self.format)
+        return passage_of(record, self.format)
 
     def compose(self, passages: Sequence[Passage], meeting: Meeting) -> tuple[bytes, Meeting, bytes | None]:
-        return compose(passages, meeting, "." if self.format == "vtt" else ",")
+        return compose(passages, meeting, self.format)
 
 
 class Cue(NamedTuple):
@@ -61,26 +75,29 @@ class Cue(NamedTuple):
     until_ms: int
     """How long it would stay where nothing follows, were there no bounds."""
     text: str
+    right_to_left: bool = False
+    """Whether its turn is written so."""
 
 
 def compose(
-    passages: Sequence[Passage], meeting: Meeting, comma: str = ","
+    passages: Sequence[Passage], meeting: Meeting, form: str = "srt"
 ) -> tuple[bytes, Meeting, bytes | None]:
-    """Give the blocks of passages that follow, the meeting with them, and the end of the cue before them.
+    """Return the blocks of passages that follow, the meeting with them, and the end of the cue before them.
 
-    `comma` stands before the milliseconds. Where hours get a third digit, that end no longer fits its place.
+    Where hours get a third digit, that end no longer fits its place.
     """
+    comma = "." if form == "vtt" else ","
     before = Cue(*meeting.last, "") if meeting.last else None
     label = meeting.label
     cues: list[Cue] = []
     for passage in passages:
-        shown = f"{passage.label} " if passage.label and passage.label != label else ""
+        shown = passage.label if passage.label and passage.label != label else ""
         label = label if passage.label is None or not passage.cues else passage.label
         for cue in itertools.starmap(Cue, passage.cues):  # lists, where they were read back
             last = cues[-1] if cues else before
             if passage.label is None and last and last.spoken_ms >= cue.until_ms:
                 continue  # what was said before reaches beyond this gap
-            cues.append(place(cue._replace(text=layout(f"{shown}{cue.text}".split())), last))
+            cues.append(place(cue._replace(text=lines_of(cue, shown, form)), last))
             shown = ""
     following = cues[0] if cues else None
     old, new = (stamp(end_of(before, cue), comma) if before else "" for cue in (None, following))
@@ -105,11 +122,12 @@ def place(cue: Cue, before: Cue | None) -> Cue:
 
 
 def end_of(cue: Cue, following: Cue | None) -> int:
-    """Say when a cue goes: after 5/6 to 7 s, in good time before the next one and never after its start."""
+    """Return when a cue goes: after 5/6 to 7 s, in time for the next one, never after its start."""
     end_ms = min(max(cue.until_ms, cue.start_ms + CUE_MS_MIN), cue.start_ms + CUE_MS_MAX)
     if following is None:
         return end_ms
-    return min(end_ms, max(following.start_ms - SPACE_MS, min(following.start_ms, cue.start_ms + CUE_MS_MIN)))
+    needed_ms = max(cue.start_ms + CUE_MS_MIN, cue.spoken_ms - EARLY_END_MS_MAX)
+    return min(end_ms, max(following.start_ms - SPACE_MS, min(following.start_ms, needed_ms)))
 
 
 def stamp(time_ms: int, comma: str = ",") -> str:
@@ -117,109 +135,141 @@ def stamp(time_ms: int, comma: str = ",") -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{comma}{milliseconds:03}"
 
 
-def passage_of(turn: Turn) -> Passage:
-    """Cut a turn into cues. Their words are the turn's words: none added, dropped or moved."""
-    words = words_of(turn.text)
-    name = " ".join(words_of(MeetingFiles.speaker_of(turn)[:LABEL_CHARACTERS_MAX]))
-    lead = f"{name}:".split() if name else []
-    times = times_of(words, turn) if words else []
+def passage_of(turn: Turn, form: str = "srt") -> Passage:
+    """Cut a turn into cues. Their text is the turn's text: nothing added, dropped or moved."""
+    readable = PREPARED[form]
+    text = readable(turn.text)
+    name = text_layout.shortened(readable(MeetingFiles.speaker_of(turn)), LABEL_COLUMNS_MAX)
+    if not text:
+        return Passage(turn.id, turn.seq or 0, turn.start_ms, name and f"{name}:", [])
+    label = f"{name}:" if name else ""
+    style, right_to_left = style_of(text, turn.language), directions.is_right_to_left(text, turn.language)
+    lead = style.pieces(f"{label} ") if label else []
+    pieces = style.pieces(text)
+    start_ms = max(0, turn.start_ms)
+    words = [replace(word, text=readable(word.text)) for word in turn.words]
+    stretches = alignment.stretches_of(text, words, start_ms, max(start_ms, turn.end_ms))
+    ends = [*itertools.accumulate(map(len, pieces))]
+    spans = [*zip([0, *ends], ends, strict=False)]
+    times = alignment.times_of(spans, stretches, start_ms)
     times = times[:1] * len(lead) + times
     cues = []
-    for begin, end in cut(lead + words, times, len(lead)) if words else ():
-        start_ms, end_ms = times[begin][0], times[end - 1][1]
-        spoken_ms = min(max(end_ms, start_ms + 1), start_ms + CUE_MS_MAX)
-        text = " ".join(words[max(0, begin - len(lead)) : end - len(lead)])
-        cues.append(Cue(start_ms, spoken_ms, end_ms + LINGER_MS, text))
-    start_ms = cues[0].start_ms if cues else turn.start_ms
-    return Passage(turn.id, turn.seq or 0, start_ms, " ".join(lead), cues)
+    for begin, end in cut(lead + pieces, times, len(lead), style):
+        begin_ms, end_ms = times[begin][0], times[end - 1][1]
+        spoken_ms = min(max(end_ms, begin_ms + 1), begin_ms + CUE_MS_MAX)
+        shown = "".join(pieces[max(0, begin - len(lead)) : end - len(lead)]).strip()
+        until_ms = max(end_ms + LINGER_MS, begin_ms + style.reading_ms(shown))
+        cues.append(Cue(begin_ms, spoken_ms, until_ms, shown, right_to_left))
+    return Passage(turn.id, turn.seq or 0, cues[0].start_ms, label, cues)
 
 
-def passage_of_gap(gap: Gap) -> Passage:
+def passage_of_gap(gap: Gap, form: str = "srt") -> Passage:
     """Say that there are no words here, why, and for how long."""
     start_ms = max(0, gap.start_ms)
-    cue = Cue(start_ms, start_ms + 1, gap.end_ms, " ".join(words_of(MeetingFiles.note_of(gap))))
+    cue = Cue(start_ms, start_ms + 1, gap.end_ms, PREPARED[form](MeetingFiles.note_of(gap)))
     return Passage(f"gap-{gap.seq}", gap.seq or 0, start_ms, None, [cue])
 
 
-def words_of(text: str) -> list[str]:
-    """Give a text's words, freed of what readers of SRT take for something else, none over 42 characters.
-
-    Arrows, tags, override codes, entities and full timestamps become look-alikes.
-    """
+def spoken(text: str) -> str:
+    """Return a text as one line, without controls."""
     text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs"))
+    return text_layout.one_line(directions.without_controls(text).replace("\ufeff", ""))
+
+
+def without_markup(text: str) -> str:
+    """Return a text as one line, freed of what readers of SRT take for something else.
+
+    SRT has no escapes: arrows, tags, override codes, entities and full timestamps become look-alikes.
+    """
+    text = spoken(text)
+    if not _MARKUP.search(text):
+        return text
     text = text.replace("-->", "→").translate(_LOOK_ALIKES)
     text = re.sub(r"&(?=#?\w+;)", "＆", text)  # noqa: RUF001
-    text = re.sub(r"(?<=\d):(?=\d{1,2}:\d{1,2}[.,]\d)", "∶", text)  # noqa: RUF001
-    width = LINE_CHARACTERS_MAX
-    return [word[at : at + width] for word in text.split() for at in range(0, len(word), width)]
+    return re.sub(r"(?<=\d):(?=\d{1,2}:\d{1,2}[.,]\d)", "∶", text)  # noqa: RUF001
 
 
-def times_of(words: Sequence[str], turn: Turn) -> list[tuple[int, int]]:
-    """Give each word's start and end, by where its letters stand among those of the turn's timed words.
+PREPARED: Final = {"srt": without_markup, "vtt": spoken}
+"""What becomes of a text before it is cut; WebVTT has escapes, which take no room."""
 
-    The text may be written otherwise than the timed words, or there may be none: then it is spread.
+
+class Style(NamedTuple):
+    """How a language is set in subtitles."""
+
+    columns: int
+    """Of a line; an ideograph has two."""
+    characters_per_s: float
+    """How fast it is read; an ideograph is one character, and there a Latin letter half of one."""
+    ambiguous: int = 1
+    """Columns of signs that only fonts for ideographs make wide."""
+
+    def pieces(self, text: str) -> list[str]:
+        return text_layout.pieces(text, self.columns, self.ambiguous)
+
+    def width(self, text: str) -> int:
+        return text_layout.width(text, self.ambiguous)
+
+    def reading_ms(self, text: str) -> int:
+        """Return how long a cue stays to be read."""
+        return round(self.width(text) / self.ambiguous / self.characters_per_s * 1000)
+
+
+OTHER: Final = Style(LINE_COLUMNS_MAX, 17)
+STYLES: Final[dict[str, Style]] = {
+    "ar": Style(LINE_COLUMNS_MAX, 20),
+    "en": Style(LINE_COLUMNS_MAX, 20),
+    "hi": Style(LINE_COLUMNS_MAX, 22),
+    "ja": Style(WIDE_COLUMNS_MAX, 4, ambiguous=2),
+    "ko": Style(WIDE_COLUMNS_MAX, 12, ambiguous=2),
+    "th": Style(35, 17),
+    "zh": Style(WIDE_COLUMNS_MAX, 9, ambiguous=2),
+}
+"""By the language; the others are as OTHER."""
+SCRIPTS: Final = (
+    # Kana first: Japanese has ideographs too.
+    ("ja", re.compile(r"[\u3041-\u30ff\uff66-\uff9f]")),
+    ("ko", re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]")),
+    ("zh", re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")),
+    ("th", re.compile(r"[\u0e00-\u0e7f]")),
+    ("ar", re.compile(r"[\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff]")),
+    ("hi", re.compile(r"[\u0900-\u097f]")),
+)
+
+
+def style_of(text: str, language: str | None) -> Style:
+    """Return how a text is set, by its script: a language may be unknown or be that of another turn."""
+    if not text.isascii():
+        letters = sum(map(str.isalpha, text))
+        wide = [len(script.findall(text)) for _, script in SCRIPTS[:3]]
+        # A letter of theirs is as wide as two.
+        if 3 * sum(wide) >= letters > 0:
+            is_japanese = wide[0] > wide[1]
+            return STYLES["ja" if is_japanese else "ko" if wide[1] >= wide[2] else "zh"]
+        for name, script in SCRIPTS[3:]:
+            if 2 * len(script.findall(text)) >= letters > 0:
+                return STYLES[name]
+    known = re.split(r"[-_]", (language or "en").lower())[0]
+    style = STYLES.get(known, OTHER)
+    return style if style.ambiguous == 1 and known != "th" else OTHER
+
+
+def cut(
+    pieces: Sequence[str], times: Sequence[tuple[int, int]], lead: int, style: Style = OTHER
+) -> list[tuple[int, int]]:
+    """Say from which to which piece each cue goes: the cheapest way through the turn.
+
+    The first `lead` pieces are a label, which stays with the piece after it.
     """
-    begin_ms = max(0, turn.start_ms)
-    end_ms = max(begin_ms, turn.end_ms)
-    total = sum(map(len, words))
-    spoken = [(word.start_ms, word.end_ms, sum(map(len, words_of(word.text)))) for word in turn.words]
-    letters = Letters()
-    for word_start_ms, word_end_ms, count in [each for each in spoken if each[2]] or [
-        (begin_ms, end_ms, total)
-    ]:
-        first_ms = min(max(word_start_ms, begin_ms), end_ms)
-        begin_ms = min(max(word_end_ms, first_ms), end_ms)
-        letters.add(count, first_ms, begin_ms)
-    times: list[tuple[int, int]] = []
-    begin = 0
-    for end in itertools.accumulate(map(len, words)):
-        first, beyond = begin * letters.count // total, end * letters.count // total
-        start_ms = max(letters.start_ms(first), times[-1][1] if times else 0)
-        times.append((start_ms, max(start_ms, letters.end_ms(max(first, beyond - 1)))))
-        begin = end
-    return times
-
-
-class Letters:
-    """When each letter of timed words is said: those of a word share its time evenly."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._firsts: list[int] = []
-        self._spans: list[tuple[int, int, int]] = []
-
-    def add(self, count: int, start_ms: int, end_ms: int) -> None:
-        """Append the letters of the word that follows."""
-        self._firsts.append(self.count)
-        self._spans.append((count, start_ms, end_ms - start_ms))
-        self.count += count
-
-    def start_ms(self, letter: int) -> int:
-        return self._until_ms(letter, 0)
-
-    def end_ms(self, letter: int) -> int:
-        return self._until_ms(letter, 1)
-
-    def _until_ms(self, letter: int, more: int) -> int:
-        word = bisect.bisect_right(self._firsts, letter) - 1
-        count, start_ms, length_ms = self._spans[word]
-        return start_ms + length_ms * (letter - self._firsts[word] + more) // count
-
-
-def cut(words: Sequence[str], times: Sequence[tuple[int, int]], lead: int) -> list[tuple[int, int]]:
-    """Say from which to which word each cue goes: the cheapest way through the turn.
-
-    The first `lead` words are a label, which stays with the word after it.
-    """
-    costs = [0.0] + [math.inf] * len(words)
-    begins = [0] * (len(words) + 1)
-    breaks, weights = Breaks(words), Weights(words, times)
-    for end in range(lead + 1, len(words) + 1):
+    costs = [0.0] + [math.inf] * len(pieces)
+    begins = [0] * (len(pieces) + 1)
+    breaks, weights = Breaks(pieces, style), Weights(pieces, times)
+    for end in range(lead + 1, len(pieces) + 1):
         for begin in range(end - 1, -1, -1):
             if 0 < begin <= lead:
                 continue
             is_long = (
-                breaks.length(begin, end) > LETTERS_MAX or times[end - 1][1] - times[begin][0] > CUE_MS_MAX
+                breaks.length(begin, end) > 2 * style.columns + 1
+                or times[end - 1][1] - times[begin][0] > CUE_MS_MAX
             )
             if is_long and begin < end - 1 and end > lead + 1:
                 break
@@ -229,7 +279,7 @@ def cut(words: Sequence[str], times: Sequence[tuple[int, int]], lead: int) -> li
                 cost += breaks.best(begin, end)[0]
                 if costs[begin] + cost < costs[end]:
                     costs[end], begins[end] = costs[begin] + cost, begin
-    cuts = [(begins[-1], len(words))]
+    cuts = [(begins[-1], len(pieces))]
     while cuts[-1][0]:
         cuts.append((begins[cuts[-1][0]], cuts[-1][0]))
     return cuts[::-1]
@@ -238,11 +288,11 @@ def cut(words: Sequence[str], times: Sequence[tuple[int, int]], lead: int) -> li
 class Weights:
     """What a cue costs but for its break; sums are taken once, for a turn may have 100,000 words."""
 
-    def __init__(self, words: Sequence[str], times: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, pieces: Sequence[str], times: Sequence[tuple[int, int]]) -> None:
         self._times = times
         self._pauses_ms = [after[0] - word[1] for word, after in itertools.pairwise(times)]
-        self._ends_sentence = [bool(SENTENCE_END.search(word)) for word in words]
-        self._ends_clause = [word.endswith((",", ";", ":")) for word in words]
+        self._ends_sentence = [bool(SENTENCE_END.search(piece)) for piece in pieces]
+        self._ends_clause = [bool(CLAUSE_END.search(piece)) for piece in pieces]
         self._long_ms = _sums(max(0, pause_ms - PAUSE_MS_MAX) for pause_ms in self._pauses_ms)
         self._sentences = _sums(self._ends_sentence)
 
@@ -259,29 +309,34 @@ class Weights:
 
 
 class Breaks:
-    """Where words are broken into two lines."""
+    """Where pieces are broken into two lines."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self._letters = _sums(len(word) + 1 for word in words)
-        self._is_stop = [word.endswith((".", "?", "!", "…", ",", ";", ":")) for word in words]
-        self._is_number = [word.isdecimal() for word in words]
+    def __init__(self, pieces: Sequence[str], style: Style = OTHER) -> None:
+        self._columns = style.columns
+        self._until = _sums(style.width(piece) for piece in pieces)
+        """Up to each piece, with the blank after the one before it."""
+        self._ends = [0] + [
+            until - style.width(piece[len(piece.rstrip()) :])
+            for piece, until in zip(pieces, self._until[1:], strict=True)
+        ]
+        """The same without that blank."""
+        self._is_stop = [bool(SENTENCE_END.search(piece) or CLAUSE_END.search(piece)) for piece in pieces]
+        self._is_number = [piece.strip().isdecimal() for piece in pieces]
 
     def length(self, begin: int, end: int) -> int:
-        """Return how long some words are in one line."""
-        return self._letters[end] - self._letters[begin] - 1
+        """Return how many columns some pieces have in one line."""
+        return self._ends[end] - self._until[begin]
 
     def best(self, begin: int, end: int) -> tuple[float, int]:
-        """Return how bad the best break is, infinitely where none fits, and before which word it comes."""
-        if self.length(begin, end) <= LINE_CHARACTERS_MAX:
+        """Return how bad the best break is, infinitely where none fits, and before which piece it comes."""
+        if self.length(begin, end) <= self._columns:
             return 0.0, end
         best = (math.inf, end)
         # The first from which on the second line fits.
-        first_fit = bisect.bisect_left(
-            self._letters, self._letters[end] - 1 - LINE_CHARACTERS_MAX, begin + 1, end
-        )
+        first_fit = bisect.bisect_left(self._until, self._ends[end] - self._columns, begin + 1, end)
         for at in range(first_fit, end):
             first, second = self.length(begin, at), self.length(at, end)
-            if first > LINE_CHARACTERS_MAX:
+            if first > self._columns:
                 break
             cost = abs(first - second) / 10 + (first > second) / 2
             cost += not self._is_stop[at - 1]
@@ -296,7 +351,26 @@ def _sums(numbers: Iterable[int]) -> list[int]:
     return [*itertools.accumulate(numbers, initial=0)]
 
 
-def layout(words: Sequence[str]) -> str:
-    """Set words in one line, or in two where the break is best."""
-    _, at = Breaks(words).best(0, len(words))
-    return "\n".join(filter(None, (" ".join(words[:at]), " ".join(words[at:]))))
+def lines_of(cue: Cue, label: str, form: str) -> str:
+    """Return a cue's lines, each as it must stand in the file to be shown as it is written."""
+    right_to_left = cue.right_to_left or directions.is_right_to_left(cue.text)
+    if label:
+        label += f"{directions.label_end(label, right_to_left=right_to_left)} "
+    lines = layout(f"{label}{cue.text}")
+    if right_to_left or directions.may_turn(label + cue.text):
+        show = directions.marked if form == "vtt" else directions.embedded
+        lines = [show(line, right_to_left=right_to_left) for line in lines]
+    if form == "vtt":
+        lines = [html.escape(line, quote=False) for line in lines]
+    return "\n".join(lines)
+
+
+def layout(text: str) -> list[str]:
+    """Set a cue's text in one line, or in two where the break is best."""
+    for style in (style_of(text, None), OTHER):
+        pieces = style.pieces(text)
+        cost, at = Breaks(pieces, style).best(0, len(pieces))
+        if cost < math.inf:
+            return [line for part in (pieces[:at], pieces[at:]) if (line := "".join(part).strip())]
+    # Cut by an older version, which measured ideographs as letters.
+    return [row.strip() for row in text_layout.rows(text, OTHER.columns)]

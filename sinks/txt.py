@@ -1,12 +1,18 @@
 """Write the minutes while people speak: one plain text file a meeting, a line a turn, in time order."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from minuted import Gap, Meeting, MeetingFiles, Passage, Turn
+from minuted import Gap, Meeting, MeetingFiles, Passage, Turn, directions
+
+_BLANKS: Final = re.compile(r"[\t-\r\x1c-\x20\x85\u2028\u2029]+")
+"""Blanks that part words: no-break blanks do not, and the ideographic one is a sign of its own."""
+_MARKS: Final = re.compile(r"[\\`*_\[\]<>#~|$]")
+_ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 
 
 class Txt(MeetingFiles):
@@ -21,19 +27,23 @@ class Txt(MeetingFiles):
 
     def heading(self, room: str, started_at_ms: int, title: str | None) -> str:
         began = datetime.fromtimestamp(started_at_ms / 1000).astimezone()
-        text = plain(": ".join(filter(None, (room, title)))) + f", {began:%A %d %B %Y, %H:%M}"
-        return f"{'# ' if self.format == 'md' else ''}{text}\n\n"
+        names = ": ".join(self._shown(plain(name)) for name in (room, title) if name)
+        return f"{'# ' if self.format == 'md' else ''}{names}, {began:%A %d %B %Y, %H:%M}\n\n"
 
     def passage(self, record: Turn | Gap) -> Passage:
         if isinstance(record, Gap):
             name, label, text = f"gap-{record.seq}", None, plain(self.note_of(record))
         else:
-            name, label, text = record.id, plain(self.speaker_of(record)), plain(record.text)
+            name, label = record.id, directions.isolated(plain(self.speaker_of(record)))
+            text = directions.isolated(plain(record.text), record.language)
         return Passage(name, record.seq or 0, max(0, record.start_ms), label, [text] if text else [])
 
     def compose(self, passages: Sequence[Passage], meeting: Meeting) -> tuple[bytes, Meeting, bytes | None]:
         text = "".join(self._line(passage) for passage in passages)
         return text.encode(), meeting, b""
+
+    def _shown(self, name: str) -> str:
+        return escaped(directions.isolated(name)) if self.format == "md" else directions.isolated(name)
 
     def _line(self, passage: Passage) -> str:
         said, label = passage.cues[0], passage.label
@@ -45,16 +55,16 @@ class Txt(MeetingFiles):
 
 
 def plain(text: str) -> str:
-    """Give a text as one line, without what a terminal would obey."""
+    """Return a text as one line, without what a terminal would obey or what turns round its neighbours."""
     visible = (
         letter for letter in text if letter.isspace() or unicodedata.category(letter) not in ("Cc", "Cs")
     )
-    return " ".join("".join(visible).split())
+    return _BLANKS.sub(" ", directions.without_controls("".join(visible))).strip()
 
 
 def escaped(text: str) -> str:
-    """Keep Markdown from taking spoken words for its marks."""
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>#" else letter for letter in text)
+    """Keep Markdown from taking spoken words for marks: CommonMark's, tables', strikes' and formulas'."""
+    return _ENTITY.sub(r"\\&", _MARKS.sub(r"\\\g<0>", text))
 
 
 def clock(at_ms: int) -> str:

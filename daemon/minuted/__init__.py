@@ -23,7 +23,10 @@ __all__ = [
     "Turn",
     "Word",
     "__version__",
+    "alignment",
+    "directions",
     "http_client",
+    "text_layout",
 ]
 
 

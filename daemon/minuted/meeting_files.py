@@ -322,9 +322,19 @@ def names_of(turn: Turn, suffix: str) -> Iterator[str]:
 
 
 def slug(text: str) -> str:
-    """Give a name as a file's name can have it."""
-    plain = re.sub(r"\W+", "-", unicodedata.normalize("NFKC", text).lower()).strip("-")
-    return plain.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
+    """Return a name as a file's name can have it: letters with their marks, and digits."""
+    letters = unicodedata.normalize("NFKC", text).lower()
+    # The marks of Hindi, Thai and others are letters to their readers, and none to \w.
+    plain = re.sub("-+", "-", "".join(c if c.isalnum() or c == "_" or _is_mark(c) else "-" for c in letters))
+    plain = plain.strip("-")
+    short = plain.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
+    while short and _is_mark(plain[len(short) : len(short) + 1]):
+        short = short[:-1]  # no letter without all of its marks
+    return short
+
+
+def _is_mark(letter: str) -> bool:
+    return letter != "" and unicodedata.category(letter).startswith("M")
 
 
 def write_at(path: Path, at_bytes: int, data: bytes, patch: tuple[int, bytes] = (0, b"")) -> int:

@@ -20,12 +20,12 @@ def test_a_turn_becomes_cues_that_end_where_people_stop(tmp_path):
     assert content_of(tmp_path) == textwrap.dedent(
         """\
         1
-        00:00:10,000 --> 00:00:13,817
+        00:00:10,000 --> 00:00:13,850
         Good morning, everybody. Let us start
         with the first item on the agenda,
 
         2
-        00:00:13,900 --> 00:00:17,717
+        00:00:13,900 --> 00:00:17,750
         which is the budget for next
         year and for the year after that.
 
@@ -58,7 +58,7 @@ def test_a_turn_over_another_waits_until_that_is_over(tmp_path):
         turn(2, "No.", start_ms=2000, end_ms=2400),
         turn(3, "Please.", start_ms=9000, end_ms=9400),
     )
-    assert [cue[:2] for cue in read(content_of(tmp_path))] == [(1000, 3917), (4000, 4833), (9000, 9900)]
+    assert [cue[:2] for cue in read(content_of(tmp_path))] == [(1000, 3950), (4000, 4833), (9000, 9900)]
 
 
 def test_a_change_of_speaker_is_named_once(tmp_path):

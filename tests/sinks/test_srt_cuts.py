@@ -32,17 +32,21 @@ def plain_cost(words, times, begin, end):
 
 def plain_break(words):
     """Return the cost of the best break and after how many words it comes, of all there are."""
-    if len(" ".join(words)) <= srt.LINE_CHARACTERS_MAX:
+    if len(" ".join(words)) <= srt.LINE_COLUMNS_MAX:
         return 0.0, len(words)
     best = (math.inf, len(words))
     for count in range(1, len(words)):
         first, second = len(" ".join(words[:count])), len(" ".join(words[count:]))
-        if max(first, second) <= srt.LINE_CHARACTERS_MAX:
+        if max(first, second) <= srt.LINE_COLUMNS_MAX:
             cost = abs(first - second) / 10 + (first > second) / 2
             cost += not words[count - 1].endswith((".", "?", "!", "…", ",", ";", ":"))
             cost += 1000 * (count == len(words) - 1 and words[-1].isdecimal())
             best = min(best, (cost, count))
     return best
+
+
+def pieces_of(words):
+    return [*(f"{word} " for word in words[:-1]), words[-1]]
 
 
 @st.composite
@@ -58,7 +62,7 @@ def timed(draw):
 @given(timed())
 def test_every_cue_weighs_what_its_words_and_times_say(drawn):
     words, times = drawn
-    weights, breaks = srt.Weights(words, times), srt.Breaks(words)
+    weights, breaks = srt.Weights(pieces_of(words), times), srt.Breaks(pieces_of(words))
     for begin, end in itertools.combinations(range(len(words) + 1), 2):
         length = breaks.length(begin, end)
         assert length == len(" ".join(words[begin:end]))
@@ -76,7 +80,7 @@ def test_the_cuts_are_the_cheapest(drawn):
             if begin == end - 1 or times[end - 1][1] - times[begin][0] <= srt.CUE_MS_MAX:
                 cost = plain_cost(words, times, begin, end) + plain_break(words[begin:end])[0]
                 costs[end] = min(costs[end], costs[begin] + cost)
-    found = srt.cut(words, times, 0)
+    found = srt.cut(pieces_of(words), times, 0)
     assert [begin for begin, _ in found] == [0, *(end for _, end in found[:-1])]
     assert found[-1][1] == len(words)
     cost = sum(plain_cost(words, times, *one) + plain_break(words[slice(*one)])[0] for one in found)
@@ -95,4 +99,4 @@ def test_the_work_for_a_turn_grows_with_its_words_alone(letter, monkeypatch):
         passage = srt.passage_of(turn(1, " ".join([letter] * words), end_ms=11_000, words=()))
         assert sum(len(cue.text.split()) for cue in passage.cues) == words
         many.append(len(looks) / words)
-    assert many[1] <= many[0] * 1.1 <= srt.LETTERS_MAX
+    assert many[1] <= many[0] * 1.1 <= 2 * srt.LINE_COLUMNS_MAX + 1

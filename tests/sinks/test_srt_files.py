@@ -218,7 +218,7 @@ FULL_DISK = textwrap.dedent(
     (file,) = folder.glob("*.srt")
     for record in (turn(2, "two", start_ms=70_000), turn(3, "zero", start_ms=1000)):
         one, checkpoint = file.read_bytes(), sink.checkpoint
-        for size_bytes in range(0, 400, 3):
+        for size_bytes in range(0, 600, 3):
             limit(size_bytes)
             try:
                 sink.write(record)

@@ -13,6 +13,11 @@ from sinks.samples import opened, turn
         ("Budget 2027", "boardroom-2026-11-22T0930-budget-2027.srt"),
         ("../../etc/passwd", "boardroom-2026-11-22T0930-etc-passwd.srt"),
         ("Über uns / Ä", "boardroom-2026-11-22T0930-über-uns-ä.srt"),
+        ("बजट की समीक्षा", "boardroom-2026-11-22T0930-बजट-की-समीक्षा.srt"),
+        ("งบประมาณ ปีหน้า", "boardroom-2026-11-22T0930-งบประมาณ-ปีหน้า.srt"),
+        ("ميزانية 2027", "boardroom-2026-11-22T0930-ميزانية-2027.srt"),
+        # A hundred bytes end within the last letter, which goes with its marks.
+        ("ab" + "กี่" * 20, f"boardroom-2026-11-22T0930-ab{'กี่' * 10}.srt"),
         ("…", "boardroom-2026-11-22T0930.srt"),
         (None, "boardroom-2026-11-22T0930.srt"),
         ("x" * 300, f"boardroom-2026-11-22T0930-{'x' * 100}.srt"),

@@ -2,8 +2,46 @@
 
 from pathlib import Path
 
+import pytest
+from markdown_it import MarkdownIt
+
 from sinks.samples import gap, opened, turn
 from sinks.subtitles import write_all
+
+HOSTILE_MARKS = [
+    "<b>bold</b>",
+    "<!-- gone -->",
+    "[x](javascript:1)",
+    "![x](y)",
+    "# heading",
+    "*star* _under_ `code`",
+    "~~struck~~",
+    "a | b",
+    "$x$",
+    "&lt; &#60;",
+    "C:\\temp",
+    "[^1]",
+]
+SEEN = (
+    "paragraph_open",
+    "paragraph_close",
+    "heading_open",
+    "heading_close",
+    "inline",
+    "strong_open",
+    "strong_close",
+)
+
+
+def shown(markdown: str) -> list[tuple[str, str]]:
+    """Return what a reader of Markdown makes of a text: each block's kind, and its text with its marks."""
+    reader = MarkdownIt("gfm-like", {"linkify": False})
+    blocks = []
+    for block in reader.parse(markdown):
+        blocks += [(block.type, "")] if block.type not in SEEN else []
+        for each in block.children or ():
+            blocks += [(each.type, each.content)] if each.content or each.type not in SEEN else []
+    return blocks
 
 
 def content_of(folder: Path, suffix: str = "txt") -> str:
@@ -74,3 +112,27 @@ def test_what_a_terminal_would_obey_is_left_out(tmp_path):
     write_all(opened("txt", directory=tmp_path), turn(1, "red \x1b[31malert\x00", room="a\x1bb"))
     assert "\x1b" not in content_of(tmp_path)
     assert "\x00" not in content_of(tmp_path)
+
+
+@pytest.mark.parametrize("mark", HOSTILE_MARKS)
+def test_a_browser_shows_what_was_said_and_no_markup(tmp_path, mark):
+    """Read by a reader of Markdown that is not ours: one paragraph of plain text, whatever is said."""
+    sink = opened("txt", directory=tmp_path, format="md")
+    write_all(sink, turn(1, f"so {mark} there", speaker="A", room=mark, meeting_title=mark))
+    assert merged(shown(content_of(tmp_path, "md"))) == [
+        ("text", f"{mark}: {mark}, Sunday 22 November 2026, 09:30"),
+        ("code_inline", "00:00:10"),
+        ("text", f" A: so {mark} there"),
+    ]
+
+
+def merged(blocks: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the texts that follow each other as one; an escaped sign is a text of its own."""
+    found: list[tuple[str, str]] = []
+    for kind, text in blocks:
+        plain = "text" if kind == "text_special" else kind
+        if found and plain == "text" == found[-1][0]:
+            found[-1] = ("text", found[-1][1] + text)
+        else:
+            found.append((plain, text))
+    return [(kind, text) for kind, text in found if text]

@@ -1,5 +1,6 @@
 """The same subtitles for web pages: what a strict WebVTT reader finds is what the SRT file says."""
 
+import html
 import random
 
 import srt as srt_reader
@@ -38,9 +39,16 @@ def test_a_strict_reader_finds_the_cues_of_the_srt_file(tmp_path):
     plain = list(srt_reader.parse(written(tmp_path / "srt").read_text(encoding="utf-8")))
 
     assert len(plain) > 10
-    assert [caption.raw_text for caption in web] == [cue.content for cue in plain]
+    assert [look_alike(html.unescape(caption.raw_text)) for caption in web] == [cue.content for cue in plain]
     assert [caption.start_in_seconds for caption in web] == [int(cue.start.total_seconds()) for cue in plain]
     assert [caption.end for caption in web] == [srt_time(cue.end) for cue in plain]
+
+
+def look_alike(text) -> str:
+    """Return a text with what SRT has in the place of marks: it has no escapes."""
+    for mark, instead in (("-->", "→"), ("<", "‹"), (">", "›"), ("&lt;", "＆lt;")):
+        text = text.replace(mark, instead)
+    return text
 
 
 def srt_time(moment) -> str:
@@ -65,3 +73,15 @@ def test_a_kill_at_any_byte_of_the_first_block_leaves_it_once(tmp_path):
         opened("srt", directory=tmp_path, format="vtt").write(turn(1, "Good morning."))
         assert file.read_bytes() == whole
         assert list(tmp_path.glob("*.vtt")) == [file]
+
+
+def test_what_was_said_is_escaped_and_never_markup(tmp_path):
+    """The specification has escapes; whoever shows the file shows what was said."""
+    said = "a <v Bob> b <c.red> c <00:00:01.000> d <ruby> e --> f & g &lt; {\\an8} NOTE STYLE"
+    write_all(opened("srt", directory=tmp_path, format="vtt"), turn(1, said))
+    (file,) = tmp_path.glob("*.vtt")
+    text = file.read_text(encoding="utf-8")
+    assert text.count("-->") == len([line for line in text.splitlines() if line[:3] == "00:"])
+    shown = " ".join(caption.raw_text.replace("\n", " ") for caption in webvtt.read(str(file)))
+    assert "<" not in shown
+    assert html.unescape(shown) == said

@@ -288,6 +288,30 @@ def test_words_committed_before_are_left_out() -> None:
     assert turns.known == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "left"),
+    [
+        (
+            "聞く、マーク。次に、優先順位です。",
+            ["聞く", "マーク", "次に", "優先", "順位", "です"],
+            "次に、優先順位です。",
+        ),
+        ("问马克。然后，“预算”呢？", ["问", "马克", "然后", "预算", "呢"], "然后，“预算”呢？"),
+        ("ถามมาร์คแล้วงบประมาณ", ["ถาม", "มาร์ค", "แล้ว", "งบ", "ประมาณ"], "แล้วงบประมาณ"),
+        ("اسأل مارك. ثم ماذا؟", ["اسأل", "مارك", "ثم", "ماذا"], "ثم ماذا؟"),
+        ('ask Mark: "Then what?"', ["ask", "Mark", "then", "what"], '"Then what?"'),
+    ],
+)
+def test_the_text_after_words_committed_before_is_cut_as_it_is_written(
+    text: str, words: list[str], left: str
+) -> None:
+    """Words put together by blanks are no Japanese, and have no punctuation where the service tells none."""
+    times = [(0, 300), (400, 700), *((1100 + 300 * n, 1350 + 300 * n) for n in range(len(words) - 2))]
+    said = event(" ".join(words), *times).model_copy(update={"transcript": text})
+
+    assert taken(turns_of(tail=TAIL), said).text == left
+
+
 def test_partials_leave_them_out_as_well_and_count_nothing() -> None:
     """Captions must not say it twice either."""
     turns = turns_of(tail=TAIL)

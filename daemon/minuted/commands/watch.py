@@ -8,13 +8,14 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from minuted import status
+from minuted import status, text_layout
 from minuted.bus import TurnsIn
 from minuted.config import Settings
 from minuted.control import is_served
@@ -272,18 +273,24 @@ def _said(turn: Turn, style: str) -> list[tuple[str, str]]:
     return [*label, (clean(turn.text).strip(), style)]
 
 
-def wrap(line: Text, width: int, console: Console) -> list[Text]:
-    """Break a line at words, its further rows set in below the first one's text."""
+def wrap(line: Text, width: int) -> list[Text]:
+    """Break a line where its language allows it, its further rows set in below the first one's text."""
     # The column past a terminal's last one is no place for a cursor.
     room = max(1, width - 1)
     words_at = line.plain.find("  ", 2) + 2 if line.plain[:2] in ("✓ ", "~ ", "- ", "  ") else 0
     if words_at > room // 2:
-        return list(line.wrap(console, room))
+        return _rows(line, room)
     head, body = line.divide([words_at]) if words_at else (styled(), line)
-    rows = list(body.wrap(console, room - words_at)) or [styled()]
+    rows = _rows(body, room - words_at)
+    return [head + rows[0], *(styled(" " * words_at) + row for row in rows[1:])]
+
+
+def _rows(line: Text, columns: int) -> list[Text]:
+    ends = [*accumulate(map(len, text_layout.rows(line.plain, columns)))]
+    rows = list(line.divide(ends[:-1]))
     for row in rows:
         row.rstrip()
-    return [head + rows[0], *(styled(" " * words_at) + row for row in rows[1:])]
+    return rows or [styled()]
 
 
 def paint(rows: int, above: Sequence[str], live: Sequence[str]) -> str:
@@ -337,7 +344,7 @@ class Screen:
         self.paint([])
 
     def _wrapped(self, lines: Iterable[Text], width: int) -> list[Text]:
-        return [row for line in lines for row in wrap(line, width, self._console)]
+        return [row for line in lines for row in wrap(line, width)]
 
     def _ansi(self, row: Text) -> str:
         with self._console.capture() as captured:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from assemblyai.streaming.v3 import SpeakerRevisionItem, TurnEvent
 from assemblyai.streaming.v3 import Word as SaidWord
 
+from minuted.alignment import text_from
 from minuted.messages import Turn, Word
 from minuted.transcription.clock import SessionClock
 from minuted.transcription.marks import Heard
@@ -106,7 +107,7 @@ class Turns:
             self._remember(event, turn_id, heard, known)
         if known and known == len(heard):
             return None
-        text = event.transcript.strip() if not known else " ".join(word.text for word in heard[known:])
+        text = text_from(event.transcript, [word.text for word in heard], known)
         return self._taken(event, turn_id, heard[known:], event.words[known:], text)
 
     def remember(self, tail: Sequence[Heard]) -> None:

@@ -1,7 +1,6 @@
 """Live captions: what they say, and that a terminal shows just that."""
 
 import pytest
-from rich.console import Console
 
 from commands.watch.said import TALK, session, turn
 from hostile_texts import HOSTILE, MARKER, controls
@@ -177,8 +176,7 @@ class TestLines:
         ids=["english", "wide", "one word", "nothing", "joiners"],
     )
     def test_rows_fit_and_are_set_in_below_the_text(self, width, text):
-        console = Console()
-        rows = wrap(final_line(turn(text, final=True)), width, console)
+        rows = wrap(final_line(turn(text, final=True)), width)
         assert all(row.cell_len < width for row in rows)
         assert all(row.plain.startswith(" " * 9) for row in rows[1:])
         said = "".join(row.plain[9:] for row in rows).replace(" ", "")
@@ -186,8 +184,25 @@ class TestLines:
 
     @pytest.mark.parametrize("width", [1, 2, 5, 10, 17])
     def test_a_window_with_hardly_any_room_still_shows_something(self, width):
-        rows = wrap(final_line(turn(TALK, final=True)), width, Console())
+        rows = wrap(final_line(turn(TALK, final=True)), width)
         assert all(row.cell_len <= max(1, width - 1) for row in rows)
+
+    @pytest.mark.parametrize(
+        ("text", "rows"),
+        [
+            ("今天我们讨论明年的预算，好吗？", ["今天我们讨论", "明年的预算，", "好吗？"]),
+            ("สวัสดีครับวันนี้เราจะเริ่ม", ["สวัสดีครับวันนี้", "เราจะเริ่ม"]),
+            ("안녕하세요 여러분 오늘", ["안녕하세요", "여러분 오늘"]),
+            (
+                "👩\u200d👩\u200d👧\u200d👦" * 8,
+                ["👩\u200d👩\u200d👧\u200d👦" * 6, "👩\u200d👩\u200d👧\u200d👦" * 2],
+            ),
+        ],
+    )
+    def test_rows_are_broken_where_the_language_allows_it(self, text, rows):
+        """In columns, and never within a letter."""
+        shown = wrap(final_line(turn(text, final=True)), 22)
+        assert [row.plain[9:] for row in shown] == rows
 
     def test_painting_replaces_just_what_was_live(self):
         screen = Screen(20, 10)

@@ -7,7 +7,6 @@ import sys
 import time
 
 import pytest
-from rich.console import Console
 
 from commands.watch.said import TALK, WAIT_S, session, turn
 from hostile_texts import HOSTILE, MARKER, controls
@@ -32,7 +31,7 @@ def test_long_partials_leave_nothing_behind(watch, columns):
         final = turn(f"{TALK}, end {order}.", order=order, final=True, start_ms=order * 1000)
         captions.publish(final)
         captions.wait_for_line(f"end {order}.")
-        expected += [row.plain.rstrip() for row in wrap(final_line(final), columns, Console())]
+        expected += [row.plain.rstrip() for row in wrap(final_line(final), columns)]
     assert captions.end() == 0
     heading, *lines = captions.screen.lines()
     assert heading.startswith("attic, ")
@@ -60,7 +59,7 @@ def test_a_window_made_narrower_shows_the_same_words(watch):
     captions.publish(turn("Done.", order=1, final=True))
     captions.wait_for_line("✓ 00:00  Done.")
     captions.end()
-    rows = [row.plain.rstrip() for row in wrap(final_line(turn(f"{TALK}.", final=True)), 40, Console())]
+    rows = [row.plain.rstrip() for row in wrap(final_line(turn(f"{TALK}.", final=True)), 40)]
     assert captions.screen.lines()[-len(rows) - 1 :] == [*rows, "✓ 00:00  Done."]
 
 
