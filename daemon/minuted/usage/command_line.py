@@ -121,7 +121,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         "minuted sinks",
         "minuted sinks webhook",
     )
-    sinks.add_argument("names", metavar="NAME", nargs="*", help="only these")
+    sinks.add_argument("names", metavar="NAME", nargs="*", default=[], help="only these")
     status = add(
         "status",
         "show how everything is",
@@ -179,7 +179,10 @@ def parser(version: str) -> argparse.ArgumentParser:
     )
     dead.add_argument("action", choices=("list", "retry", "drop"), metavar="list|retry|drop")
     dead.add_argument("name", metavar="NAME", help="the sink's name in the configuration")
-    dead.add_argument("seq", metavar="SEQ", type=number, nargs="*", help="the numbers to retry or drop")
+    # Without a default argparse says of a list that may be empty that it is required.
+    dead.add_argument(
+        "seq", metavar="SEQ", type=number, nargs="*", default=[], help="the numbers to retry or drop"
+    )
     dead.add_argument("--all", action="store_true", help="retry or drop all of them")
     keys = add(
         "keys",

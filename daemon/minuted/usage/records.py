@@ -100,7 +100,7 @@ def add_speakers(add: Callable[..., argparse.ArgumentParser]) -> None:
         "minuted speakers A2=Anna --meeting 3f0c2d9e41b7a685",
     )
     speakers.add_argument(
-        "names", metavar="LABEL=NAME", nargs="*", type=label_and_name, help="a label and its name"
+        "names", metavar="LABEL=NAME", nargs="*", type=label_and_name, default=[], help="a label and its name"
     )
     speakers.add_argument(
         "--meeting", metavar="ID", default="", help="another meeting: a turn's meeting_id, or how it begins"
