@@ -160,6 +160,10 @@ def test_an_unknown_sink_is_answered_with_the_nearest_name_and_the_folders(
         f"[sinks.webhok]: there is no sink 'webhok'; did you mean 'webhook'? (searched {folder})"
     )
     assert isinstance(raised.value, ConfigError)
+    dashed = save(folder, "text-log")
+    with pytest.raises(SinkNotFound) as raised:
+        discovery.find("text_log", make_settings("[sinks.text_log]"))
+    assert f"{dashed} is none, for its name: rename it text_log.py" in str(raised.value)
 
 
 @pytest.mark.parametrize(

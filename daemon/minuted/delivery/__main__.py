@@ -68,6 +68,7 @@ def _run(settings: Settings, name: str) -> int:
             epoch=cursor.epoch,
             partials=sink is not None and shows_partials(type(sink)),
             on_position=placer(cursor, name),
+            on_silence=partial(_note_silence, name),
             wakeup=wakeup,
         ) as subscription,
     ):
@@ -104,6 +105,13 @@ def _run(settings: Settings, name: str) -> int:
                 timeout_s=discovery.timeout_of(table, sink),
             )
             return runner.run()
+
+
+def _note_silence(name: str, reason: str) -> None:
+    if reason:
+        log.warning("publisher_silent", sink=name, reason=reason)
+    else:
+        log.info("publisher_heard", sink=name)
 
 
 def _note_hanging(name: str, call: Call) -> None:

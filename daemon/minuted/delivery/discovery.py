@@ -128,6 +128,10 @@ def find(name: str, settings: Settings) -> SinkFile:
         return found[module]
     close = difflib.get_close_matches(module, found, 1, 0.6)
     hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(found)}" if found else ""
+    for folder in folders(settings):
+        for file in sorted(folder.glob("*-*.py")):
+            if file.stem.replace("-", "_") == module:
+                hint = f"; {file} is none, for its name: rename it {module}.py"
     searched = ", ".join(str(folder) for folder in folders(settings))
     raise SinkNotFound(f"[sinks.{name}]: there is no sink {module!r}{hint} (searched {searched})")
 
