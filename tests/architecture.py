@@ -91,7 +91,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "status": ("config", "control", "messages", "runtime"),
     "summary": ("runtime.durations", "status"),
     "metrics": ("config", "runtime", "status"),
-    "supervision": ("bus", "claims", "config", "control", "messages", "runtime", "status", "summary"),
+    "supervision": (
+        *("bus", "claims", "config", "control", "messages", "runtime", "status", "summary"),
+        *("delivery.discovery", "delivery.fingerprints"),
+    ),
     "usage": ("runtime.texts",),
     # No process: they look into a stage for what only it knows, when they are asked to.
     "commands": (

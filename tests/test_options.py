@@ -1,5 +1,10 @@
-from dataclasses import dataclass, field
+import datetime as dt
+import enum
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
+from re import Pattern
 from typing import Any, Literal
 
 import pytest
@@ -128,3 +133,87 @@ def test_a_sample_has_what_is_explained() -> None:
         "#stamps = 1",
         "",
     ]
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = 2
+
+
+@dataclass(kw_only=True)
+class Inner:
+    host: str
+    port: int = 80
+
+
+WHEN = dt.datetime(2026, 11, 30, 9, 0)  # noqa: DTZ001  # TOML has times without a zone
+TAKEN: list[tuple[Any, Any, Any]] = [
+    (bool, True, True),
+    (int, 3, 3),
+    (float, 3, 3.0),
+    (str, "x", "x"),
+    (Path, "/x", Path("/x")),
+    (Any, [1], [1]),
+    (list, [1, "a"], [1, "a"]),
+    (list[str], ["a"], ["a"]),
+    (list[Path], ["/a"], [Path("/a")]),
+    (tuple, [1], (1,)),
+    (tuple[int, ...], [1, 2], (1, 2)),
+    (tuple[str, int], ["a", 2], ("a", 2)),
+    (set[str], ["a", "a"], {"a"}),
+    (frozenset[int], [1], frozenset([1])),
+    (Sequence[str], ["a"], ("a",)),
+    (typing.List[str], ["a"], ["a"]),  # noqa: UP006
+    (dict, {"a": [1]}, {"a": [1]}),
+    (dict[str, Path], {"a": "/a"}, {"a": Path("/a")}),
+    (Mapping[str, int], {"a": 1}, {"a": 1}),
+    (str | None, "x", "x"),
+    (typing.Optional[int], 3, 3),  # noqa: UP045
+    (int | str, "x", "x"),
+    (Literal["a", 2], 2, 2),
+    (Colour, "red", Colour.RED),
+    (Colour, "BLUE", Colour.BLUE),
+    (Colour, 2, Colour.BLUE),
+    (dt.datetime, WHEN, WHEN),
+    (dt.date, WHEN.date(), WHEN.date()),
+    (dt.time, WHEN.time(), WHEN.time()),
+    (Inner, {"host": "a"}, Inner(host="a", port=80)),
+    (list[Inner], [{"host": "a", "port": 1}], [Inner(host="a", port=1)]),
+    (typing.Annotated[int, "stamps"], 3, 3),
+    (typing.NewType("Stamps", int), 3, 3),
+    (bytes, b"x", b"x"),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value", "option"), TAKEN, ids=lambda each: str(each)[:30])
+def test_what_sinks_authors_write_is_taken(annotation: Any, value: Any, option: Any) -> None:
+    cls = make_dataclass("Made", [("it", annotation)], kw_only=True)
+    made = build(cls, {"it": value}, "sinks.made").it  # type: ignore[attr-defined]
+    assert (made, type(made)) == (option, type(option))
+
+
+REFUSED: list[tuple[Any, Any, str]] = [
+    (tuple[str, int], ["a"], 'sinks.made.it is a list of 2, not ["a"]'),
+    (list[int], ["a"], 'sinks.made.it[0] is a whole number, not "a"'),
+    (dict[str, int], {"a": "b"}, 'sinks.made.it.a is a whole number, not "b"'),
+    (Literal["a", 2], "b", 'sinks.made.it is "a" or 2, not "b"'),
+    (Colour, "green", 'sinks.made.it is "red" or 2, not "green"'),
+    (dt.datetime, "09:00", 'sinks.made.it is a date with a time, as 2026-11-30T09:00:00, not "09:00"'),
+    (dt.date, WHEN, "sinks.made.it cannot be"),
+    (Inner, {"prot": 1}, "[sinks.made.it]: unknown key 'prot'; did you mean 'port'?"),
+    (
+        dt.timedelta,
+        30,
+        "sinks.made.it cannot be set: a configuration holds no timedelta; let the option be",
+    ),
+    (bytes, "x", "sinks.made.it cannot be set: a configuration holds no bytes; let the option be"),
+    (Pattern, "x", "sinks.made.it cannot be set: a configuration holds no Pattern; let the option be"),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value", "reason"), REFUSED, ids=lambda each: str(each)[:30])
+def test_what_does_not_fit_is_said_with_what_does(annotation: Any, value: Any, reason: str) -> None:
+    cls = make_dataclass("Made", [("it", annotation)], kw_only=True)
+    with pytest.raises(ConfigError) as raised:
+        build(cls, {"it": value}, "sinks.made")
+    assert str(raised.value).startswith(reason)

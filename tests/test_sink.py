@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar
 
+import pydantic
 import pytest
 
 import minuted
@@ -43,11 +44,26 @@ def test_options_are_given_by_name_and_none_is_forgotten() -> None:
         Postcard(address="here", stamp=1)
 
 
-def test_a_list_that_all_sinks_would_share_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="mutable default"):
+def test_a_list_as_a_default_is_each_sink_s_own() -> None:
+    class Careless(Postcard):
+        copies: list[str] = ["a"]  # noqa: RUF012
+        headers: dict[str, list[int]] = {"x": [1]}  # noqa: RUF012
+        known: ClassVar[list[str]] = ["b"]
 
-        class Careless(Postcard):
-            copies: list[str] = []  # noqa: RUF012
+    first, second = Careless(address="here"), Careless(address="there", copies=["c"])
+    first.copies.append("d")
+    first.headers["x"].append(2)
+    assert (first.copies, second.copies, Careless(address="").copies) == (["a", "d"], ["c"], ["a"])
+    assert second.headers == {"x": [1]}
+    assert "known" not in [field.name for field in fields(Careless)]
+
+
+def test_a_default_of_pydantic_s_is_no_default() -> None:
+    """It would be the option's value, and nobody would be told."""
+    with pytest.raises(TypeError, match=r"Strict.stamps is a pydantic field.* write `stamps: int = 3`"):
+
+        class Strict(Postcard):
+            stamps: int = pydantic.Field(default=3)
 
 
 def test_a_sink_must_write() -> None:

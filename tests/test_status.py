@@ -223,3 +223,20 @@ def test_a_sink_s_lag_is_counted_from_the_journal() -> None:
 @pytest.mark.parametrize(("busy_s", "said"), [(0.0, ""), (4.9, ""), (12.3, "in one call for 12 s")])
 def test_a_sink_that_is_long_at_work_says_so(busy_s: float, said: str) -> None:
     assert details({"state": "delivering", "busy_s": busy_s}) == said
+    in_write = details({"state": "delivering", "busy_s": busy_s, "busy_in": "write"})
+    assert in_write == said.replace("one call", "write")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"dead_letters": 1}, "1 dead letter"),
+        ({"dead_letters": 2}, "2 dead letters"),
+        ({"damaged": 1, "resets": 1}, "1 damaged record, 1 state value begun anew"),
+        ({"heard_again": 1, "retries": 1}, "1 stretch heard again, 1 retry"),
+        ({"heard_again": 3, "retries": 3}, "3 stretches heard again, 3 retries"),
+        ({"cut_off": 1, "reconnects": 1}, "1 connection cut off, 1 reconnect"),
+    ],
+)
+def test_one_thing_is_not_several(values: dict[str, int], said: str) -> None:
+    assert details({"state": "delivering", **values}) == said

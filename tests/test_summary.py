@@ -237,10 +237,17 @@ def test_a_sink_in_a_long_call_and_its_true_lag_are_said() -> None:
     stages = {
         "capture": {"state": "hearing", "source": "microphone"},
         "transcription": {"state": "live", "epoch": "e", "last_seq": 40},
-        "delivery/webhook": {"state": "delivering", "epoch": "e", "seq": 2, "lag": 1, "busy_s": 72.0},
+        "delivery/webhook": {
+            "state": "delivering",
+            "epoch": "e",
+            "seq": 2,
+            "lag": 1,
+            "busy_s": 72.0,
+            "busy_in": "write",
+        },
     }
     said = summary("boardroom", "running", stages, NOW_MS)
-    assert said == "boardroom: recording, live, 1 sink; webhook 38 behind in one call for 1 min 12 s"
+    assert said == "boardroom: recording, live, 1 sink; webhook 38 behind in write for 1 min 12 s"
 
 
 def test_since_when_a_microphone_is_silent_is_kept():

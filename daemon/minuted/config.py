@@ -7,6 +7,7 @@ known here, or has the wrong type, is a ConfigError with a line a person can act
 
 import inspect
 import os
+import re
 import stat
 import tempfile
 import tomllib
@@ -384,7 +385,11 @@ def validate(settings: Settings) -> None:
         raise ConfigError("room is empty")
     for name in settings.sinks:
         if not name.isidentifier():
-            raise ConfigError(f"[sinks.{name}]: a sink's name is made of letters, digits and _")
+            instead = re.sub(r"\W", "_", name)
+            raise ConfigError(
+                f"[sinks.{name}]: a sink's name is made of letters, digits and _: write [sinks.{instead}], "
+                f"and call its file {instead}.py"
+            )
     # Sockets are named after sources.
     check_sources(settings.capture)
     own = [
@@ -499,7 +504,8 @@ _PROFILES_SAMPLE: Final = """\
 """
 _SINKS_SAMPLE: Final = """\
 # A table per sink: its name is its module's file name; `use = "webhook"` lets one module serve twice,
-# `enabled = false` switches it off. `minuted sinks` lists every sink and its options.
+# `enabled = false` switches it off, `timeout_s` (600) bounds each call. `minuted sinks` lists every sink
+# and its options.
 
 [sinks.file_log]
 path = "/var/lib/minuted/turns.jsonl"

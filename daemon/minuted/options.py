@@ -4,8 +4,12 @@ Used for `minuted.toml`'s sections and for every sink's options alike.
 """
 
 import ast
+import collections.abc
+import datetime as dt
 import difflib
+import enum
 import inspect
+import itertools
 import json
 import re
 import textwrap
@@ -13,7 +17,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, Literal, TypeVar
 
 
@@ -89,6 +93,7 @@ def value_of(cls: type, name: str, value: Any, where: str) -> Any:
 
 def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] | None = None) -> Any:
     """Give a TOML value as the option's type, or raise ConfigError in words a person understands."""
+    hint = _bare(hint)
     origin = typing.get_origin(hint)
     if origin is typing.Union or origin is types.UnionType:
         inner = [member for member in typing.get_args(hint) if member is not types.NoneType]
@@ -103,21 +108,19 @@ def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] |
     if is_dataclass(hint) and isinstance(hint, type):
         return build(hint, table_of(value, where), where, known_names=known_names)
     if origin is Literal:
-        choices = [choice for choice in typing.get_args(hint) if choice != ""]
         if value in typing.get_args(hint):
             return value
-        wanted = " or ".join(f'"{choice}"' for choice in choices)
-        raise ConfigError(f"{where} is {wanted}, not {_shown(value)}")
-    if origin in (tuple, list):
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{where} is a list, not {_shown(value)}")
-        member = typing.get_args(hint)[0]
-        return origin(_convert(member, item, f"{where}[{index}]") for index, item in enumerate(value))
-    if origin is dict or hint is dict:
-        return dict(table_of(value, where))
-    convert, wanted, accepted = _PLAIN.get(hint, (None, "", ()))
-    if convert is None:
-        return value
+        raise ConfigError(f"{where} is {_choices(typing.get_args(hint))}, not {_shown(value)}")
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return _member(hint, value, where)
+    if collection := _COLLECTIONS.get(origin or hint):
+        return _collected(collection, typing.get_args(hint), value, where)
+    if (origin or hint) in (dict, collections.abc.Mapping, collections.abc.MutableMapping):
+        inner = [*typing.get_args(hint), Any, Any][1]
+        return {key: _convert(inner, item, f"{where}.{key}") for key, item in table_of(value, where).items()}
+    if hint not in _PLAIN:
+        return _taken_as_it_is(hint, value, where)
+    convert, wanted, accepted = _PLAIN[hint]
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{where} is {wanted}, not {_shown(value)}")
     try:
@@ -126,10 +129,65 @@ def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] |
         raise ConfigError(f"{where} cannot be {_shown(value)}: {error}") from None
 
 
+def _bare(hint: Any) -> Any:
+    """Return an annotation without what only type checkers read."""
+    while True:
+        if typing.get_origin(hint) in (typing.Annotated, typing.Final):
+            hint = typing.get_args(hint)[0]
+        elif isinstance(hint, typing.NewType):
+            hint = hint.__supertype__
+        else:
+            return hint
+
+
+def _collected(collection: Callable[[Any], Any], hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Return a TOML list as the collection that an option wants; a tuple may name each of its members."""
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where} is a list, not {_shown(value)}")
+    each_has_its_own = collection is tuple and len(hints) > 1 and hints[-1] is not Ellipsis
+    if each_has_its_own and len(value) != len(hints):
+        raise ConfigError(f"{where} is a list of {len(hints)}, not {_shown(value)}")
+    inner = hints if each_has_its_own else itertools.repeat(hints[0] if hints else Any)
+    pairs = zip(inner, value, strict=False)
+    return collection([_convert(hint, item, f"{where}[{index}]") for index, (hint, item) in enumerate(pairs)])
+
+
+def _member(cls: type[enum.Enum], value: Any, where: str) -> enum.Enum:
+    """Return the member of an Enum that has this value, or this name."""
+    for member in cls:
+        if value in (member.value, member.name) and not isinstance(value, bool):
+            return member
+    raise ConfigError(f"{where} is {_choices(member.value for member in cls)}, not {_shown(value)}")
+
+
+def _taken_as_it_is(hint: Any, value: Any, where: str) -> Any:
+    """Return a value of a type that is not converted. Raises ConfigError where it is of another type."""
+    if hint is Any or not isinstance(hint, type) or isinstance(value, hint):
+        return value
+    raise ConfigError(
+        f"{where} cannot be set: a configuration holds no {hint.__name__}; let the option be a str, a "
+        "number, a list or a table, and make it into one in open()"
+    )
+
+
+def _choices(values: Iterable[Any]) -> str:
+    return " or ".join(json.dumps(value, default=str) for value in values if value != "")
+
+
 def _path(value: str | Path) -> Path:
     if "\0" in str(value):
         raise ValueError("no path has a zero in it")
     return Path(value).expanduser()
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _date(value: dt.date) -> dt.date:
+    if isinstance(value, dt.datetime):
+        raise ValueError("it has a time")  # noqa: TRY004  # the value, not the type, is wrong to a reader
+    return value
 
 
 _PLAIN: Final[dict[Any, tuple[Callable[[Any], Any], str, tuple[type, ...]]]] = {
@@ -138,6 +196,19 @@ _PLAIN: Final[dict[Any, tuple[Callable[[Any], Any], str, tuple[type, ...]]]] = {
     float: (float, "a number", (int, float)),
     str: (str, "a string", (str,)),
     Path: (_path, "a path", (str, Path)),
+    PurePath: (_path, "a path", (str, Path)),
+    # A date with a time is a date to Python, but not to a reader.
+    dt.datetime: (_same, "a date with a time, as 2026-11-30T09:00:00", (dt.datetime,)),
+    dt.date: (_date, "a date, as 2026-11-30", (dt.date,)),
+    dt.time: (_same, "a time, as 09:00:00", (dt.time,)),
+}
+_COLLECTIONS: Final[dict[Any, Callable[[Any], Any]]] = {
+    list: list,
+    tuple: tuple,
+    set: set,
+    frozenset: frozenset,
+    collections.abc.Set: frozenset,
+    **dict.fromkeys((collections.abc.Sequence, collections.abc.Collection, collections.abc.Iterable), tuple),
 }
 
 

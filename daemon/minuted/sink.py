@@ -1,8 +1,11 @@
 """The sink contract: what a file in `sinks/` must have."""
 
+import copy
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field
+from functools import partial
 from typing import Any, dataclass_transform
 
 from .messages import Gap, Turn
@@ -18,6 +21,17 @@ class Retry(Exception):  # noqa: N818  # a sink author raises it as a word: Retr
 
 class Reject(Exception):  # noqa: N818
     """Never: this turn cannot be delivered; put it aside as a dead letter and go on."""
+
+
+def _make_default(cls: type, name: str, value: Any) -> None:
+    """Let each sink have a list, dict or set of its own as the default. Raises TypeError for pydantic's."""
+    if type(value).__module__.startswith("pydantic"):
+        raise TypeError(
+            f"{cls.__name__}.{name} is a pydantic field, and a sink is no pydantic model: "
+            f"write `{name}: int = 3` with its own type and default, and check values in __post_init__"
+        )
+    if not isinstance(value, Field) and type(value).__hash__ is None:
+        setattr(cls, name, field(default_factory=partial(copy.deepcopy, value)))
 
 
 @dataclass_transform(kw_only_default=True)
@@ -45,6 +59,9 @@ class Sink(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for name, annotation in inspect.get_annotations(cls).items():
+            if name in vars(cls) and "ClassVar" not in str(annotation):
+                _make_default(cls, name, vars(cls)[name])
         dataclass(kw_only=True, repr=False, eq=False)(cls)
 
     def open(self) -> None:

@@ -30,16 +30,16 @@ _DETAILS: Final = (
     ("seq", "at turn {}"),
     ("lag", "{} behind"),
     ("busy", "{}"),
-    ("dead_letters", "{} dead letters"),
+    ("dead_letters", "{} dead letter{s}"),
     ("missed", "{} missed"),
-    ("damaged", "{} damaged records"),
-    ("resets", "{} state values begun anew"),
+    ("damaged", "{} damaged record{s}"),
+    ("resets", "{} state value{s} begun anew"),
     ("put_back", "{}"),
-    ("heard_again", "{} stretches heard again"),
+    ("heard_again", "{} stretch{es} heard again"),
     ("dropped", "{} dropped"),
-    ("retries", "{} retries"),
-    ("cut_off", "{} connections cut off"),
-    ("reconnects", "{} reconnects"),
+    ("retries", "{} retr{ies}"),
+    ("cut_off", "{} connection{s} cut off"),
+    ("reconnects", "{} reconnect{s}"),
     ("url", "{}"),
     ("without", "without {}"),
     ("kept_because", "{}"),
@@ -173,17 +173,26 @@ def details(values: Mapping[str, Any]) -> str:
         **{key: (left_s := values.get(key) or 0) and brief(left_s) for key in ("backlog_s", "behind_s")},
         "busy": busy(values),
     }
-    shown = [form.format(spoken[key]) for key, form in _DETAILS if spoken.get(key) and key != hidden]
+    shown = [_counted(form, spoken[key]) for key, form in _DETAILS if spoken.get(key) and key != hidden]
     trouble = values.get("last_error") or values.get("reason") or ""
     if not trouble and values.get("state") in _UNWELL:
         trouble = values.get("status") or ""
     return ", ".join([*shown, trouble] if trouble else shown)
 
 
+def _counted(form: str, value: Any) -> str:
+    """Fill in a value, and the ending that goes with it where it is a number of things."""
+    s, es, ies = ("", "", "y") if value == 1 else ("s", "es", "ies")
+    return form.format(value, s=s, es=es, ies=ies)
+
+
 def busy(values: Mapping[str, Any]) -> str:
     """Return that a sink has been at work on one call for long; "" where it has not."""
     busy_s = values.get("busy_s") or 0.0
-    return f"in one call for {duration(busy_s)}" if busy_s >= BUSY_SHOWN_S else ""
+    # A sink of an older version does not say in which.
+    return (
+        f"in {values.get('busy_in') or 'one call'} for {duration(busy_s)}" if busy_s >= BUSY_SHOWN_S else ""
+    )
 
 
 def absence(settings: Settings, stage: str = "") -> str:

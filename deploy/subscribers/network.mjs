@@ -11,12 +11,25 @@ const subscriber = new Subscriber({
   curveServerKey: key.server,
   curvePublicKey: key.public,
   curveSecretKey: key.secret,
+  receiveTimeout: 5000,
 })
 subscriber.connect(key.turns)
-subscriber.subscribe("turn.final")
+// A heartbeat comes every second: without them, a wrong key is as quiet as an empty room.
+subscriber.subscribe("turn.final", "heartbeat")
 
-for await (const [, data] of subscriber) {
-  const turn = decode(data)
+while (true) {
+  let message
+  try {
+    message = await subscriber.receive()
+  } catch (error) {
+    if (error.code !== "EAGAIN") throw error
+    console.error(`${key.turns}: nothing heard. Does minuted listen there? Is the key on its list?`)
+    continue
+  }
+  const turn = decode(message[1])
+  if (turn.type === "heartbeat") continue
+  // Number(): with useBigInt64, and in other libraries, epoch milliseconds are a BigInt.
+  const at = new Date(Number(turn.meeting_started_at_ms) + turn.start_ms).toLocaleTimeString()
   // What was said may hold what a terminal obeys.
-  console.log(`${turn.seq} ${turn.speaker ?? "?"} ${turn.text}`.replace(/\p{C}/gu, " "))
+  console.log(`${turn.seq} ${at} ${turn.speaker ?? "?"} ${turn.text}`.replace(/\p{C}/gu, " "))
 }

@@ -133,7 +133,10 @@ WRONG = [
     ("[sinks]\nwebhook = 1", "sinks.webhook is a table, not 1"),
     ("[sinks.webhook]\nuse = 1", "sinks.webhook.use is a string, not 1"),
     ("[sinks.webhook]\nenabled = 'no'", 'sinks.webhook.enabled is true or false, not "no"'),
-    ("[sinks.'no name']", "[sinks.no name]: a sink's name is made of letters, digits and _"),
+    (
+        "[sinks.no-name]",
+        "[sinks.no-name]: a sink's name is made of letters, digits and _: .*, and call its file no_name.py",
+    ),
     ("room = ", "not TOML: Invalid value (at end of document)"),
     ("room = 'a'\nroom = 'b'", "not TOML: Cannot overwrite a value (at end of document)"),
     (f"room = {'[' * 5000}", "not TOML: .*"),

@@ -1,15 +1,18 @@
 """`minuted delivery NAME` as a process: started, killed, stopped and asked."""
 
+import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from delivery.room import Room, ended
+from delivery.room import WAIT_S, Room, ended
 from minuted.delivery import dead_letters
+from minuted.delivery.deadline import CUT_OFF
 from waiting import until
 
 TEXT_LOG = '''\
@@ -25,7 +28,7 @@ class TextLog(Sink):
 
     def write(self, turn: Turn) -> None:
         with self.path.open("a", encoding="utf-8") as log:
-            log.write(f"{turn.speaker}: {turn.text}\\n")
+            log.write(f"{turn.speaker or '?'}: {turn.text}\\n")
 '''
 
 FRAGILE = '''\
@@ -88,7 +91,7 @@ def test_the_smallest_sink_works_as_soon_as_it_is_saved_and_named(room: Room) ->
     until(lambda: room.status("text_log")["seq"] == 3)
     process.terminate()
     assert ended(process)[0] == 0
-    assert room.lines() == [f"None: This is turn {seq}." for seq in (1, 2, 3)]
+    assert room.lines() == [f"?: This is turn {seq}." for seq in (1, 2, 3)]
 
 
 def test_a_status_tells_all_there_is_to_know(room: Room) -> None:
@@ -119,6 +122,8 @@ def test_a_status_tells_all_there_is_to_know(room: Room) -> None:
         "partial_failures": 0,
         "malformed": 0,
         "busy_s": 0.0,
+        "busy_in": "",
+        "timeout_s": 600.0,
     }
 
 
@@ -167,7 +172,10 @@ def test_a_sink_that_cannot_be_loaded_says_why_and_has_its_place_kept(room: Room
     with _notices(room.folder) as (address, notices):
         status, log = ended(room.start("fragile", NOTIFY_SOCKET=address))
         assert status == 1
-        reason = f"needs the module 'nosuchmodule': {sys.executable} -m pip install nosuchmodule"
+        reason = (
+            "needs the module 'nosuchmodule'; install the package that has it: "
+            f"{sys.executable} -m pip install --target {room.sinks}/packages nosuchmodule (fragile.py:1)"
+        )
         assert f"STATUS=failed to load: {reason}" in _received(notices)
     assert "sink_failed_to_load" in log
     publisher.publish(2)
@@ -205,7 +213,141 @@ def test_a_sink_that_hangs_still_answers(room: Room) -> None:
     until(lambda: room.status("fragile").get("state") == "delivering")
     publisher.publish()
     status = until(lambda: (told := room.status("fragile")).get("busy_s") and told)
-    assert (status["state"], status["seq"]) == ("delivering", 0)
+    assert (status["state"], status["seq"], status["busy_in"]) == ("delivering", 0, "write")
+
+
+SLOW = """\
+import time
+from pathlib import Path
+
+from minuted import Sink
+
+
+class Slow(Sink):
+    path: Path
+    tries: int = 0
+
+    def write(self, turn):
+        with self.path.with_suffix(".tries").open("a") as file:
+            file.write(f"{turn.seq}\\n")
+        if turn.seq == 2 and not self.path.with_suffix(".mended").exists():
+            time.sleep(3600)
+        with self.path.open("a") as file:
+            file.write(f"{turn.seq}\\n")
+"""
+
+
+def test_a_call_that_takes_longer_than_it_may_is_cut_off_and_tried_again(room: Room) -> None:
+    """A mount that hangs, a server without a timeout: the process ends, nothing is lost, and it is said."""
+    room.save("slow", SLOW)
+    room.configure(f'[sinks.slow]\npath = "{room.out}"\ntimeout_s = 1\n')
+    publisher = room.publish_from_here()
+    with _notices(room.folder) as (address, notices):
+        process = room.start("slow", NOTIFY_SOCKET=address)
+        until(lambda: room.status("slow").get("state") == "delivering")
+        publisher.publish(3)
+        status, log = ended(process)
+        assert status == CUT_OFF
+        assert "STATUS=write took longer than 1 s; it is tried again" in _received(notices)
+    assert '"event": "call_cut_off"' in log
+    assert room.lines() == ["1"], "the cursor has not moved"
+
+    process = room.start("slow")
+    told = until(lambda: (told := room.status("slow")).get("busy_in") == "write" and told)
+    assert (told["seq"], told["timeout_s"]) == (1, 1.0)
+    assert told["last_error"] == "write took longer than 1 s; tried again"
+    assert ended(process)[0] == CUT_OFF
+
+    room.out.with_suffix(".mended").touch()
+    process = room.start("slow")
+    told = until(lambda: (told := room.status("slow")).get("seq") == 3 and told)
+    assert told["last_error"] == ""
+    process.terminate()
+    assert ended(process)[0] == 0
+    assert room.lines() == ["1", "2", "3"]
+    assert room.out.with_suffix(".tries").read_text().split() == ["1", "2", "2", "2", "3"]
+
+
+def test_systemd_s_watchdog_leaves_a_call_its_time(room: Room) -> None:
+    """In the split form systemd would otherwise end each call after WatchdogSec=."""
+    room.save("slow", SLOW)
+    room.configure(f'[sinks.slow]\npath = "{room.out}"\n')
+    publisher = room.publish_from_here()
+    with _notices(room.folder) as (address, notices):
+        room.start("slow", NOTIFY_SOCKET=address, WATCHDOG_USEC="30000000")
+        until(lambda: room.status("slow").get("state") == "delivering")
+        publisher.publish(2)
+        until(lambda: room.status("slow").get("busy_s", 0) >= 0.5)
+        _received(notices)
+        until(lambda: "WATCHDOG=1" in _received(notices))
+
+
+STRANGE = """\
+import sys
+import threading
+import time
+
+from minuted import Sink
+
+
+class Strange(Sink):
+    path: str
+    threads: bool = False
+
+    def open(self):
+        if self.threads:
+            threading.Thread(target=time.sleep, args=(3600,)).start()
+
+    def write(self, turn):
+        if not self.threads:
+            sys.exit(78)
+"""
+
+
+def test_a_sink_that_calls_sys_exit_is_tried_again(room: Room) -> None:
+    """78 would say that the configuration must change first, and 0 that all is done."""
+    room.save("strange", STRANGE)
+    room.configure(f'[sinks.strange]\npath = "{room.out}"\n')
+    publisher = room.publish_from_here()
+    room.start("strange")
+    until(lambda: room.status("strange").get("state") == "delivering")
+    publisher.publish()
+    told = until(lambda: (told := room.status("strange")).get("state") == "waiting" and told)
+    assert told["last_error"].startswith("RuntimeError: write called sys.exit(78): raise an exception")
+
+
+def test_a_sink_s_threads_do_not_hold_up_the_end(room: Room) -> None:
+    room.save("strange", STRANGE)
+    room.configure(f'[sinks.strange]\npath = "{room.out}"\nthreads = true\n')
+    publisher = room.publish_from_here()
+    process = room.start("strange")
+    until(lambda: room.status("strange").get("state") == "delivering")
+    publisher.publish()
+    until(lambda: room.status("strange").get("seq") == 1)
+    process.terminate()
+    status, log = ended(process)
+    assert status == 0
+    assert "sink_threads_left" in log
+
+
+def test_loading_has_a_bound(room: Room) -> None:
+    """A sink that connects while it is imported, to a machine that is off."""
+    room.save("slow", "import time\ntime.sleep(3600)\n")
+    room.configure(f'[sinks.slow]\npath = "{room.out}"\n')
+    with _notices(room.folder) as (address, notices):
+        command = (
+            "import sys; from minuted.delivery import discovery; discovery.LOAD_S_MAX = 0.5;"
+            "from minuted.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
+        arguments = ["delivery", "slow", "--config", str(room.folder / "minuted.toml")]
+        done = subprocess.run(
+            [sys.executable, "-c", command, *arguments],
+            env={**os.environ, "NOTIFY_SOCKET": address},
+            check=False,
+            timeout=WAIT_S,
+        )
+        assert done.returncode == 1
+        assert "STATUS=failed to load: loading slow.py takes longer than 0.5 s" in _received(notices)
 
 
 def test_sigterm_brings_what_is_left(room: Room) -> None:

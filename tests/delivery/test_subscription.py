@@ -12,8 +12,10 @@ import pytest
 import fake_publisher
 from fake_publisher import FakePublisher, turn
 from minuted.bus import Wakeup
+from minuted.delivery import subscription as subscription_module
 from minuted.delivery.following import Position
 from minuted.delivery.subscription import TOPICS, Subscription
+from waiting import until
 
 WAIT_S = 30.0
 
@@ -216,3 +218,56 @@ def test_nothing_is_lost_or_repeated_when_the_publisher_is_killed_again_and_agai
         finally:
             process.communicate("", timeout=WAIT_S)
     assert seqs == list(range(1, published + 1))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription_module, "SILENT_S", 1.5)
+
+
+def test_a_silence_is_told_once_with_its_reason_and_so_is_its_end(
+    endpoints: tuple[str, str], impatient: None
+) -> None:
+    """A mistyped path must not look like a quiet room."""
+    told: list[str] = []
+    with Subscription(*endpoints, on_silence=told.append) as subscription:
+        path = endpoints[0].removeprefix("ipc://")
+        until(lambda: subscription.receive(0.1) or told)
+        assert told == [f"there is no socket {path}: start minuted, or name the one in its runtime_dir"]
+        subscription.receive(0.5)
+        assert len(told) == 1
+        with FakePublisher(*endpoints, records=1):
+            until(lambda: subscription.receive(0.1) or len(told) > 1)
+        assert told[1:2] == [""]
+
+
+def test_a_replay_socket_that_does_not_answer_is_a_silence_too(
+    publisher: FakePublisher, endpoints: tuple[str, str], impatient: None
+) -> None:
+    """Turns come, and what was before them never would."""
+    told: list[str] = []
+    wrong = f"{endpoints[1]}.wrong"
+    with Subscription(endpoints[0], wrong, after_seq=0, on_silence=told.append) as subscription:
+        until(lambda: subscription.receive(0.1) or told)
+    assert told[0].startswith(f"there is no socket {wrong.removeprefix('ipc://')}: ")
+
+
+def test_whoever_does_not_listen_for_it_reads_it(
+    endpoints: tuple[str, str], impatient: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Subscription(*endpoints) as subscription:
+        until(lambda: subscription.receive(0.1) or caplog.records)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("minuted", "WARNING")
+    assert "there is no socket" in record.getMessage()
+
+
+def test_what_is_raised_of_a_silence_ends_the_iteration(endpoints: tuple[str, str], impatient: None) -> None:
+    def give_up(reason: str) -> None:
+        raise ConnectionError(reason)
+
+    with (
+        Subscription(*endpoints, on_silence=give_up) as subscription,
+        pytest.raises(ConnectionError, match="there is no socket"),
+    ):
+        next(iter(subscription))

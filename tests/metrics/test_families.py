@@ -101,12 +101,13 @@ def test_a_single_source_needs_no_label() -> None:
 
 def test_a_sink_has_its_name_and_how_far_it_is() -> None:
     own = {**SUPERVISED, "seq": 5, "lag": 12, "dead_letters": 1, "retries": 4, "delivered": 5}
-    own |= {"missed": 2, "busy_s": 7.5, "cut_off": 6}
+    own |= {"missed": 2, "busy_s": 7.5, "timeout_s": 600.0, "cut_off": 6}
 
     found = of({"delivery/webhook": own})
 
     assert found["minuted_sink_missed_records_total sink=webhook"] == 2
     assert found["minuted_sink_busy_seconds sink=webhook"] == 7.5
+    assert found["minuted_sink_timeout_seconds sink=webhook"] == 600.0
     assert found["minuted_stage_connections_cut_total stage=delivery/webhook"] == 6
 
     assert found["minuted_sink_lag_records sink=webhook"] == 12

@@ -60,7 +60,7 @@ def test_the_sink_of_the_readme_works_when_saved_and_named(
     daemon.config.write_text(text)
     assert daemon.start("--input", str(recording), "--pace", "fast").wait() == 0
     lines = (daemon.output / "meeting.txt").read_text(encoding="utf-8").splitlines()
-    assert lines == [f"None: {turn['text']}" for turn in daemon.turns]
+    assert lines == [f"?: {turn['text']}" for turn in daemon.turns]
 
 
 def test_the_demo_leaves_its_three_outputs(recording: Path, tmp_path: Path) -> None:

@@ -10,9 +10,14 @@ from sinks.samples import FOLDER, turn
 
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+OF_THE_FRONT_PAGE = re.findall(
+    r"```python\n(.*?)```", (FOLDER.parent / "README.md").read_text(encoding="utf-8"), re.DOTALL
+)
 
 
-@pytest.mark.parametrize("example", [example for example in EXAMPLES if "class TextLog" in example])
+@pytest.mark.parametrize(
+    "example", [each for each in (*OF_THE_FRONT_PAGE, *EXAMPLES) if "class TextLog" in each]
+)
 def test_an_example_works_when_it_is_saved_as_it_stands(tmp_path, example):
     """That is the first thing a reader does with it."""
     file = tmp_path / "text_log.py"
@@ -21,9 +26,9 @@ def test_an_example_works_when_it_is_saved_as_it_stands(tmp_path, example):
     sink.checkpoint = {}
     sink.open()
     sink.write(turn(1, "Good morning.", speaker="A"))
-    sink.write(turn(2, "Yes.", speaker="B"))
+    sink.write(turn(2, "Yes.", speaker=None))
     sink.close()
-    assert sink.path.read_text() == "A: Good morning.\nB: Yes.\n"
+    assert sink.path.read_text() == "A: Good morning.\n?: Yes.\n"
 
 
 def test_the_example_that_says_exactly_once_is(tmp_path):

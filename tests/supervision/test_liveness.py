@@ -38,6 +38,12 @@ def test_a_loop_that_turns_ends_a_silence_and_an_answer_alone_does_not(silent_s,
     assert note(Seen(1, silent_s), elapsed_s, answer).silent_s == then_s
 
 
+def test_a_sink_s_process_tells_how_long_its_call_may_take():
+    seen = note(Seen(1), 2.0, {"loop_age_s": 2.0, "busy_s": 2.0, "timeout_s": 60.0})
+    assert (seen.at_work_s, seen.call_s_max) == (2.0, 60.0)
+    assert note(seen, 2.0, None).call_s_max == 60.0
+
+
 def test_a_pause_of_the_whole_machine_is_no_silence():
     """A laptop's lid, a migrated virtual machine: the first answer may still tell of a minute ago."""
     seen = note(Seen(1, 0.3), 3.0, {"loop_age_s": 60.0})
@@ -54,7 +60,11 @@ def test_a_pause_of_the_whole_machine_is_no_silence():
         (Seen(1, HUNG_CORE_S), Kind.SINK, False),
         (Seen(1, HUNG_SINK_S), Kind.SINK, True),
         (Seen(1, HUNG_SINK_S, at_work_s=HUNG_SINK_S), Kind.SINK, False),
-        (Seen(1, SINK_CALL_S_MAX, at_work_s=SINK_CALL_S_MAX), Kind.SINK, True),
+        # It ends itself at that time, unless none of its threads runs.
+        (Seen(1, SINK_CALL_S_MAX, at_work_s=SINK_CALL_S_MAX), Kind.SINK, False),
+        (Seen(1, SINK_CALL_S_MAX + HUNG_SINK_S, at_work_s=SINK_CALL_S_MAX), Kind.SINK, True),
+        (Seen(1, 60.0 + HUNG_SINK_S, at_work_s=60.0, call_s_max=60.0), Kind.SINK, True),
+        (Seen(1, 3600.0, at_work_s=3600.0, call_s_max=7200.0), Kind.SINK, False),
     ],
 )
 def test_a_sink_may_be_slower_than_what_the_room_hangs_on(seen, kind, hung):

@@ -125,6 +125,47 @@ def test_a_bad_file_is_refused_and_the_old_one_kept(run, config, runtime_dir, te
     assert "refused" not in status_of(room.settings, "supervisor")["summary"]
 
 
+SINK = """\
+from minuted import Sink
+
+
+class Mine(Sink):
+    def write(self, turn): ...
+"""
+
+
+def test_a_sink_s_edited_file_restarts_that_sink_alone_and_a_broken_one_is_refused(run, config, runtime_dir):
+    """Whoever mends a sink reloads; and a slip of the finger must not end the one that works."""
+    folder = runtime_dir / "own"
+    folder.mkdir(mode=0o755)
+    file = folder / "mine.py"
+    file.write_text(SINK)
+    path = config(f"{LOCAL}{log_to('/a')}[sinks.mine]\n")
+    path.write_text(path.read_text().replace("sink_dirs = []", f'sink_dirs = ["{folder}"]'))
+    room = run({})
+    room.wait_until_ready()
+    before = pids(room)
+
+    file.write_text(f"{SINK}# edited\n")
+    assert reloaded(room)["text"] == "mine restarted"
+    edited = pids(room)
+    assert {name for name in edited if edited[name] != before[name]} == {"delivery/mine"}
+
+    file.write_text("def torn(:")
+    assert reloaded(room)["text"] == (
+        "[sinks.mine]: SyntaxError: invalid syntax (mine.py:1); everything goes on as it was"
+    )
+    file.unlink()
+    told = reloaded(room)
+    assert told["state"] == "refused"
+    assert told["text"].startswith("[sinks.mine]: there is no sink 'mine'; ")
+    assert main(["reload", "--config", str(path)]) == 1
+    assert pids(room) == edited
+
+    file.write_text(f"{SINK}# edited\n")
+    assert reloaded(room)["text"] == "nothing has changed", "it is what runs"
+
+
 def test_processes_read_what_was_accepted(run, config, runtime_dir):
     config(LOCAL)
     room = run({})

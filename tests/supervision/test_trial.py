@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from minuted.config import ACCEPTED_NAME, ConfigError, load, parse
+from minuted.delivery.fingerprints import fingerprints
 from minuted.supervision.stages import commands
 from minuted.supervision.trial import Accepted, Trial, mark_of_key, try_sinks
 
@@ -17,9 +18,18 @@ def accepted(runtime_dir):
     return Accepted(runtime_dir)
 
 
-def tried(accepted, old, source, again=()):
+def tried(accepted, old, source, again=(), code=None):
     done = threading.Event()
-    trial = Trial(source, accepted, old, commands, again, key=mark_of_key(old), wake=done.set)
+    marks = {"key": mark_of_key(old), "code": code or fingerprints(old)}
+    trial = Trial(
+        source,
+        accepted,
+        old,
+        commands,
+        again,
+        **marks,
+        wake=done.set,
+    )
     assert done.wait(WAIT_S)
     assert trial.is_done
     return trial

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from delivery.test_discovery import TEXT_LOG, wheel_of
 from simulator.coded import compose
 from systemd.room import CONFIG, KEY, ROOT, Room, setpriv
 
@@ -67,8 +68,21 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
     status = [*setpriv("minuted"), "minuted", "status"]
     assert "capture" in room.box.run(*status)
 
-    # Again: an upgrade in place, that keeps the configuration, the key and the words.
+    # A sink of one's own, and the package that it imports.
+    sinks = room.box.root / "usr/local/lib/minuted/sinks"
+    sinks.mkdir(parents=True)
+    (sinks / "needy.py").write_text(f"import minuted_test_wheel\n{TEXT_LOG}", encoding="utf-8")
+    (room.box.root / "srv/needy.toml").write_text(f"{CONFIG}[sinks.needy]\n", encoding="utf-8")
+    needy = [*setpriv("minuted"), "minuted", "sinks", "needy", "--config", "/srv/needy.toml"]
+    assert "needs the module 'minuted_test_wheel'" in room.box.run(*needy, check=False)
+    wheel = wheel_of(room.box.root / "srv", "minuted_test_wheel")
+    pip = ["/opt/minuted/current/bin/pip", "install", "--no-index"]
+    room.box.run(*pip, "--target", "/usr/local/lib/minuted/sinks/packages", f"/srv/{wheel.name}")
+    assert "needy  enabled" in room.box.run(*needy)
+
+    # Again: an upgrade in place, that keeps the configuration, the key, the words and that package.
     assert "minuted is running" in install(room, umask="077")
+    assert "needy  enabled" in room.box.run(*needy)
     assert len(releases(room)) == 2
     assert room.file("/etc/minuted/minuted.toml") == CONFIG
     room.box.wait_until(room.are_ready)

@@ -41,3 +41,17 @@ def test_a_file_s_name_in_a_complaint_drives_no_terminal(capsys: pytest.CaptureF
     complaint = capsys.readouterr().err
     assert MARKER in complaint
     assert controls(complaint) == []
+
+
+@pytest.mark.parametrize("name", commands())
+def test_what_may_be_left_out_is_not_called_required(name, capsys):
+    """Whoever lists dead letters has no numbers yet."""
+    with pytest.raises(SystemExit):
+        parser("1").parse_args([name, "--no-such-option"])
+    needed = capsys.readouterr().err.partition("required: ")[2]
+    optional = [
+        action.metavar
+        for action in commands()[name]._actions
+        if not action.option_strings and action.nargs in ("*", "?")
+    ]
+    assert not {*needed.split(", ")} & {*optional}

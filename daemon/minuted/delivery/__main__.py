@@ -2,7 +2,9 @@
 
 import os
 import sys
+import threading
 from contextlib import closing
+from functools import partial
 
 import structlog
 
@@ -16,6 +18,7 @@ from minuted.sink import Sink
 
 from . import dead_letters, discovery
 from .calls import shows_partials
+from .deadline import Call, Deadline
 from .runner import PLACE_WAIT_S, Runner, Status, placer
 from .subscription import Subscription
 
@@ -27,14 +30,25 @@ def run(settings: Settings, name: str) -> int:
 
     Raises ConfigError for a sink that is not configured, not there, or has bad options.
     """
+    exit_status = _run(settings, name)
+    left = [each.name for each in threading.enumerate() if each.daemon is False]
+    if len(left) > 1:
+        # Python would wait for threads of the sink's, and perhaps for ever.
+        log.warning("sink_threads_left", sink=name, threads=left)
+        os._exit(exit_status)
+    return exit_status
+
+
+def _run(settings: Settings, name: str) -> int:
     table = settings.sinks.get(name)
     if table is None:
         configured = ", ".join(settings.sinks) or "none"
         raise ConfigError(f"there is no table [sinks.{name}]; configured: {configured}")
     file = discovery.find(name, settings)
     try:
-        cls = discovery.load(file)
-        sink: Sink | None = discovery.make(name, table, cls, file)
+        bound = Deadline(discovery.LOAD_S_MAX, partial(_note_hanging, name), leave=_leave_unloaded)
+        with bound.call(file.path.name):
+            sink: Sink | None = discovery.make(name, table, discovery.load(file), file)
         failure = ""
     except discovery.LoadError as error:
         sink, failure = None, str(error)
@@ -54,6 +68,7 @@ def run(settings: Settings, name: str) -> int:
             epoch=cursor.epoch,
             partials=sink is not None and shows_partials(type(sink)),
             on_position=placer(cursor, name),
+            on_silence=partial(_note_silence, name),
             wakeup=wakeup,
         ) as subscription,
     ):
@@ -79,7 +94,34 @@ def run(settings: Settings, name: str) -> int:
             notify.ready(status.state)
             # Under a supervisor, it decides how long a stop may take.
             give_up_s = None if signals.PARENT in os.environ else settings.stop_timeout_s
-            return Runner(sink, file.path, cursor, subscription, status, stop, give_up_s=give_up_s).run()
+            runner = Runner(
+                sink,
+                file.path,
+                cursor,
+                subscription,
+                status,
+                stop,
+                give_up_s=give_up_s,
+                timeout_s=discovery.timeout_of(table, sink),
+            )
+            return runner.run()
+
+
+def _note_silence(name: str, reason: str) -> None:
+    if reason:
+        log.warning("publisher_silent", sink=name, reason=reason)
+    else:
+        log.info("publisher_heard", sink=name)
+
+
+def _note_hanging(name: str, call: Call) -> None:
+    reason = f"loading {call.what} takes longer than {call.timeout_s:g} s"
+    log.error("sink_failed_to_load", sink=name, reason=reason)
+    notify.status(f"failed to load: {reason}")
+
+
+def _leave_unloaded(_exit_status: int) -> None:
+    os._exit(1)
 
 
 if __name__ == "__main__":

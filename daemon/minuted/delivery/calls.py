@@ -22,6 +22,13 @@ def takes_several(cls: type[Sink]) -> bool:
     return cls.revise_all is not Sink.revise_all and not prepares(cls)
 
 
+def name_of(record: Record) -> str:
+    """Return the name of the method that delivers a record."""
+    if isinstance(record, Gap):
+        return "gap"
+    return "revise" if record.type == "revision" else "write"
+
+
 def method_for(sink: Sink, record: Record) -> Callable[[], None]:
     """Give the call that delivers a record; a sink that does not care for its kind has an empty one."""
     if isinstance(record, Gap):

@@ -28,10 +28,15 @@ def one_line(
     text = " ".join(f"{type(error).__name__}: {_without(text, words)}".removesuffix(": ").split())
     if len(text) > CHARACTERS_MAX:
         text = f"{text[: CHARACTERS_MAX - 1]}…"
+    return f"{text}{place_in(error, path)}" if path else text
+
+
+def place_in(error: BaseException, path: Path) -> str:
+    """Return the line of `path` that an exception came from, as ` (sink.py:3)`; "" for another file's."""
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
     ]
-    return f"{text} ({path.name}:{lines[-1]})" if path and lines else text
+    return f" ({path.name}:{lines[-1]})" if lines else ""
 
 
 def secrets_of(values: Mapping[str, Any]) -> dict[str, str]:

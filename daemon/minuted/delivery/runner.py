@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeGuard
@@ -24,7 +25,8 @@ from minuted.runtime import notify, pulse
 from minuted.runtime.kill_points import reached
 from minuted.sink import Reject, Retry, Sink
 
-from .calls import method_for, prepares, record_of, shows_partials, takes_several
+from .calls import method_for, name_of, prepares, record_of, shows_partials, takes_several
+from .deadline import TIMEOUT_S, Call, Deadline
 from .following import Position
 from .reasons import one_line, secrets_of
 from .subscription import Subscription
@@ -64,8 +66,10 @@ class Status:
         """Calls that failed and are made again, since this process began."""
         self.partial_failures = 0
         self.dead_letters = cursor.count_dead_letters()
-        self.called_s: float | None = None
-        """Since when the sink has been at work, on the monotonic clock."""
+        self.cut_off = ""
+        """Why the process before this one was ended, until the like of that call has succeeded."""
+        self.deadline: Deadline | None = None
+        """Knows which call the sink is at work on."""
         self._module, self._path = module, path
         self._cursor, self._subscription = cursor, subscription
 
@@ -76,7 +80,9 @@ class Status:
             notify.status(f"{state}: {reason}" if reason else state)
 
     def to_map(self) -> dict[str, Any]:
-        called_s, seq, last_seq = self.called_s, self._cursor.seq, self._subscription.last_seq
+        seq, last_seq = self._cursor.seq, self._subscription.last_seq
+        timeout_s = self.deadline.timeout_s if self.deadline else TIMEOUT_S
+        call = self.deadline.current if self.deadline else None
         return {
             "state": self.state,
             "reason": self.reason,
@@ -88,12 +94,14 @@ class Status:
             "lag": max(0, last_seq - seq),
             "delivered": self.delivered,
             "retries": self.retries,
-            "last_error": self.last_error,
+            "last_error": self.last_error or self.cut_off,
             "dead_letters": self.dead_letters,
             "missed": self._subscription.missed,
             "partial_failures": self.partial_failures,
             "malformed": self._subscription.malformed,
-            "busy_s": 0.0 if called_s is None else round(time.monotonic() - called_s, 1),
+            "busy_s": round(time.monotonic() - call.since_s, 1) if call else 0.0,
+            "busy_in": call.what if call else "",
+            "timeout_s": call.timeout_s if call else timeout_s,
         }
 
 
@@ -101,6 +109,7 @@ class Runner:
     """Brings every record to one sink until it is told to stop, and then what is left.
 
     `give_up_s`: how long a stop goes on trying without success; None: until the process is killed.
+    `timeout_s`: how long a call of the sink's may take before it ends the process.
     """
 
     def __init__(
@@ -113,6 +122,7 @@ class Runner:
         stop: threading.Event,
         *,
         give_up_s: float | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._sink = sink
         self._path = path
@@ -121,6 +131,8 @@ class Runner:
         self._status = status
         self._stop = stop
         self._give_up_s = give_up_s
+        self._deadline = status.deadline = Deadline(timeout_s, self._note_cut_off)
+        self._cut_off = cursor.cut_off()
         self._checkpoint = encoded(cursor.checkpoint)
         self._draining = False
         self._progress_s = 0.0
@@ -129,7 +141,7 @@ class Runner:
 
     def run(self) -> int:
         """Work until `stop` is set and all is delivered; give the exit status."""
-        if not self._insist(lambda: self._call(self._sink.open), None):
+        if not self._await_next_try() or not self._insist(lambda: self._call("open", self._sink.open), None):
             return self._conclude(done=self._subscription.finished)
         reached("checkpoint-restored")
         try:
@@ -160,7 +172,7 @@ class Runner:
         while len(turns) > 1:
             try:
                 self._sink.epoch = self._cursor.epoch
-                self._call(partial(self._sink.revise_all, turns))
+                self._call("revise_all", partial(self._sink.revise_all, turns), len(turns))
             except Exception:
                 # Which of them it is, and why, is found with one at a time.
                 first = turns.pop(0)
@@ -174,9 +186,9 @@ class Runner:
     def _deliver(self, record: Record, seq: int) -> bool:
         """Have a record delivered or put aside, and move the cursor; False when that was given up."""
         reached("record-received")
-        deliver = method_for(self._sink, record)
+        name, deliver = name_of(record), method_for(self._sink, record)
         try:
-            delivered = self._prepare(record, seq) and self._insist(lambda: self._call(deliver), record)
+            delivered = self._prepare(record, seq) and self._insist(lambda: self._call(name, deliver), record)
         except Reject as error:
             reason = self._reason(error, record)
             if not self._store(lambda: self._cursor.reject(record, reason), record):
@@ -217,7 +229,7 @@ class Runner:
                 raise Reject(f"cannot be prepared: {type(error).__name__}: {error}") from error
             sink.prepared = prepared
 
-        done = self._insist(lambda: self._call(prepare), record) and self._store(
+        done = self._insist(lambda: self._call("prepare", prepare), record) and self._store(
             lambda: cursor.prepare(cursor.epoch, seq, sink.prepared), record
         )
         reached("record-prepared")
@@ -251,15 +263,35 @@ class Runner:
                 self._succeed()
                 return True
 
-    def _call(self, call: Callable[[], None]) -> None:
+    def _call(self, name: str, call: Callable[[], None], count: int = 1) -> None:
         """Make one try; a failed one leaves no trace in the checkpoint."""
         self._sink.checkpoint = json.loads(self._checkpoint)
-        self._status.called_s = time.monotonic()
-        try:
-            call()
+        with self._deadline.call(name, count):
+            try:
+                call()
+            except SystemExit as error:
+                # It would end the process with a status that means something else.
+                raise RuntimeError(f"{name} called sys.exit({error.code!r}): raise an exception") from error
             self._checkpoint = encoded(self._sink.checkpoint)
-        finally:
-            self._status.called_s = None
+        if self._cut_off and _are_alike(name, self._cut_off.call):
+            self._cut_off, self._status.cut_off = None, ""
+            with suppress(CursorFullError):  # the worst is one more pause after a start
+                self._cursor.forget_cut_off()
+
+    def _note_cut_off(self, call: Call) -> None:
+        """Tell of a call that took too long, on the deadline's thread; the process ends after that."""
+        reason = f"{call.what} took longer than {call.timeout_s:g} s"
+        notify.status(f"{reason}; it is tried again")
+        log.error("call_cut_off", sink=self._sink.name, call=call.what, timeout_s=call.timeout_s)
+        self._cursor.note_cut_off(call.what, reason)
+
+    def _await_next_try(self) -> bool:
+        """Wait where a call that took too long has ended the process before this one; False to give up."""
+        if self._cut_off is None:
+            return True
+        wait_s = next_wait_s(self._cut_off.times, None, draining=self._draining)
+        self._status.cut_off = f"{self._cut_off.reason}; tried again"
+        return self._pause(self._cut_off.reason, wait_s, None)
 
     def _succeed(self) -> None:
         self._progress_s = time.monotonic()
@@ -271,9 +303,6 @@ class Runner:
         reason = self._reason(error, record)
         self._heed_stop()
         wait_s = next_wait_s(failures, error, draining=self._draining)
-        self._status.retries += 1
-        self._status.last_error = reason
-        self._status.become("waiting", reason)
         if failures & (failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …
             log.warning(
                 "delivery_failed",
@@ -283,6 +312,12 @@ class Runner:
                 retry_in_s=round(wait_s, 2),
                 reason=reason,
             )
+        return self._pause(reason, wait_s, record)
+
+    def _pause(self, reason: str, wait_s: float, record: Record | None) -> bool:
+        self._status.retries += 1
+        self._status.last_error = reason
+        self._status.become("waiting", reason)
         until_s = time.monotonic() + wait_s
         while (left_s := until_s - time.monotonic()) > 0:
             self._subscription.pump(min(left_s, IDLE_S))
@@ -318,7 +353,8 @@ class Runner:
             self._sink.epoch = letter.epoch
             self._sink.prepared = self._cursor.prepared(letter.epoch, letter.seq) or ""
             try:
-                self._call(method_for(self._sink, record_of(letter)))
+                record = record_of(letter)
+                self._call(name_of(record), method_for(self._sink, record))
             except Exception as error:
                 reason = self._reason(error, None, str(letter.record.get("text", "")))
                 if not self._store(partial(self._cursor.keep, letter, reason), None):
@@ -334,7 +370,7 @@ class Runner:
         if not self._shows_partials or not isinstance(turn, Turn) or self._draining:
             return
         try:
-            self._call(lambda: self._sink.partial(turn))
+            self._call("partial", lambda: self._sink.partial(turn))
         except Exception as error:
             self._status.partial_failures += 1
             if self._status.partial_failures == 1:
@@ -342,8 +378,9 @@ class Runner:
 
     def _close(self) -> bool:
         try:
-            self._sink.close()
-        except Exception as error:
+            with self._deadline.call("close"):
+                self._sink.close()
+        except (Exception, SystemExit) as error:
             log.error("sink_close_failed", sink=self._sink.name, reason=self._reason(error, None))
             return False
         return True
@@ -359,7 +396,7 @@ class Runner:
     def _count_dead_letters(self) -> None:
         self._status.dead_letters = self._cursor.count_dead_letters()
 
-    def _reason(self, error: Exception, record: Record | None, words: str = "") -> str:
+    def _reason(self, error: BaseException, record: Record | None, words: str = "") -> str:
         hidden = secrets_of({key: value for key, value in vars(self._sink).items() if key not in SHOWN})
         spoken = record.text if isinstance(record, Turn) else words
         return one_line(error, self._path, hidden, spoken)
@@ -384,7 +421,11 @@ def placer(cursor: Cursor, name: str) -> Callable[[Position], None]:
     return place
 
 
-def next_wait_s(failures: int, error: Exception, *, draining: bool) -> float:
+def _are_alike(call: str, other: str) -> bool:
+    return call == other or {call, other} <= {"write", "revise", "revise_all", "gap"}
+
+
+def next_wait_s(failures: int, error: Exception | None, *, draining: bool) -> float:
     """Give the wait after the failures-th failure in a row: 0.2 s doubling to 30 s, half of it random.
 
     A Retry may say how long instead, up to an hour; a stop has no patience for either.

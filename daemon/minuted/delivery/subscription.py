@@ -1,6 +1,7 @@
 """The records of the turn journal, each once and in order, from the turn and the replay socket."""
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +11,19 @@ from minuted.bus import Poller, ReplayClient, TurnsIn, Wakeup
 from minuted.keys import read_pass
 from minuted.messages import Record, Turn
 
+from . import silence
 from .following import Follower, Position
 
 TOPICS: Final = ("turn.final", "turn.revised", "gap", "heartbeat")
+SILENT_S: Final = 5.0
+"""Without a word for so long it is said why; a publisher has one every second."""
 READ_MAX: Final = 1_000
 """Messages read from a socket before what they brought is looked at."""
+
+
+def _warn(reason: str) -> None:
+    if reason:
+        logging.getLogger("minuted").warning("nothing heard for %.0f s: %s", SILENT_S, reason)
 
 
 class Subscription:
@@ -25,7 +34,10 @@ class Subscription:
     waits; those are lossy. `on_position` is called, before the next record is given, when that
     record's place is not the one after the last: at the start, in a new journal (its numbers begin
     at 1 again) and after records that are no longer kept. `wakeup` makes a wait end early. Nothing
-    is raised for a publisher that is away: there is nothing to give until it is back. Over tcp://,
+    is raised for a publisher that is away: there is nothing to give until it is back. When nothing was
+    heard for 5 s, as from a wrong path, without the rights or with a wrong key, `on_silence` is called with
+    the reason, once, and with "" when something is heard again; what it raises ends the iteration. Unless
+    given, the reason is logged as a warning of the logger "minuted". Over tcp://,
     `key_file` is what `minuted keys new` made; a key that is not on the list any more is as a
     publisher that is away. Raises OSError or ValueError for a key file that is none.
     """
@@ -39,6 +51,7 @@ class Subscription:
         epoch: str = "",
         partials: bool = False,
         on_position: Callable[[Position], None] = lambda _: None,
+        on_silence: Callable[[str], None] = _warn,
         wakeup: Wakeup | None = None,
         key_file: Path | str | None = None,
     ) -> None:
@@ -49,7 +62,11 @@ class Subscription:
         self.finished = False
         """After `finish`: everything up to the journal's end was given, or nobody is there to ask."""
         self._follower = Follower(after_seq, epoch, time.monotonic(), partials=partials)
-        self._replay_endpoint = replay_endpoint
+        self._turns_endpoint, self._replay_endpoint = turns_endpoint, replay_endpoint
+        self._on_silence, self._key_file = on_silence, key_file
+        self._silence_told = False
+        self._heard_s = time.monotonic()
+        self._unanswered_s: float | None = None
         self._on_position = on_position
         self._wakeup = wakeup
         self._pass = read_pass(Path(key_file)) if key_file else None
@@ -138,14 +155,17 @@ class Subscription:
             message = self._turns.receive()
             if message is None:
                 break
+            self._heard_s = now_s
             self._follower.hear(message, now_s)
         for _ in range(READ_MAX):
             values = self._replay.receive()
             if values is None:
                 break
+            self._unanswered_s = None
             self._follower.hear_replay(values, now_s)
         # Only now: an answer that lay waiting while the caller was busy is not late.
         self._ask(now_s)
+        self._tell_silence(now_s)
         self.finished = self._follower.finished(now_s)
         return self._wakeup is not None and self._wakeup.clear()
 
@@ -169,6 +189,21 @@ class Subscription:
             self._replay = ReplayClient(self._replay_endpoint, self._pass)
             self._poller = self._make_poller()
         self._replay.ask(question.to_map())
+        if self._unanswered_s is None:
+            self._unanswered_s = now_s
+
+    def _tell_silence(self, now_s: float) -> None:
+        """Tell of a silence that has become long, and of its end."""
+        turns = now_s - self._heard_s >= SILENT_S
+        replay = self._unanswered_s is not None and now_s - self._unanswered_s >= SILENT_S
+        if (turns or replay) == self._silence_told:
+            return
+        self._silence_told = not self._silence_told
+        if not self._silence_told:
+            self._on_silence("")
+            return
+        endpoint = self._turns_endpoint if turns else self._replay_endpoint
+        self._on_silence(silence.reason(endpoint, self._key_file))
 
     def _make_poller(self) -> Poller:
         return Poller(self._turns, self._replay, *([self._wakeup] if self._wakeup else []))

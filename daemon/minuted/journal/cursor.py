@@ -48,6 +48,10 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 CREATE TABLE IF NOT EXISTS prepared (
     epoch TEXT NOT NULL, seq INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (epoch, seq)
 );
+CREATE TABLE IF NOT EXISTS cut_off (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    call TEXT NOT NULL, times INTEGER NOT NULL, reason TEXT NOT NULL
+);
 """
 
 
@@ -55,6 +59,7 @@ _COLUMNS: Final = {
     "cursor": ("only", "epoch", "seq", "checkpoint"),
     "dead_letters": ("id", "epoch", "seq", "record", "reason", "at_ms", "wanted"),
     "prepared": ("epoch", "seq", "value"),
+    "cut_off": ("only", "call", "times", "reason"),
 }
 _UNKNOWN: Final = "?"
 """In the place of an epoch: the place was lost, and the sink has not begun again."""
@@ -83,6 +88,15 @@ class DeadLetter:
     at_ms: int
     wanted: bool
     """Whether it is to be offered once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """A call of the sink's that took too long, how often in a row, and what to tell a person of it."""
+
+    call: str
+    times: int
+    reason: str
 
 
 class Cursor:
@@ -245,6 +259,28 @@ class Cursor:
             self._database.execute(
                 "UPDATE dead_letters SET wanted = 0, reason = ? WHERE id = ?", (reason, letter.id)
             )
+
+    def cut_off(self) -> CutOff | None:
+        """Return the call that ended the process before this one, as long as none like it has succeeded."""
+        with self._lock, database.noticing_damage(self._path):
+            row = self._database.execute("SELECT call, times, reason FROM cut_off").fetchone()
+        try:
+            return CutOff(*fitted(tuple[str, int, str], row, "cut_off")) if row else None
+        except ValueError:
+            return None  # it only tells how long to wait
+
+    def note_cut_off(self, call: str, reason: str) -> None:
+        """Note, just before the process ends, that a call took too long."""
+        before = self.cut_off()
+        times = before.times + 1 if before and before.call == call else 1
+        with self._transaction():
+            self._database.execute(
+                "INSERT OR REPLACE INTO cut_off VALUES (1, ?, ?, ?)", (call, times, reason)
+            )
+
+    def forget_cut_off(self) -> None:
+        with self._transaction():
+            self._database.execute("DELETE FROM cut_off")
 
     def _forget_prepared(self) -> None:
         self._database.execute(

@@ -69,6 +69,7 @@ _SINK: Final[tuple[Row, ...]] = (
     ("seq", "minuted_sink_seq", "Number of the last record that is done with."),
     ("lag", "minuted_sink_lag_records", "Records still to be delivered."),
     ("busy_s", "minuted_sink_busy_seconds", "For how long it has been at work on one call."),
+    ("timeout_s", "minuted_sink_timeout_seconds", "How long that call may take before it is cut off."),
     ("delivered", "minuted_sink_delivered_records_total", "Records delivered."),
     ("retries", "minuted_sink_retries_total", "Deliveries that had to be tried again."),
     (

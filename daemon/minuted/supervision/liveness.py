@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from minuted.config import Settings
@@ -21,7 +21,8 @@ HUNG_CORE_S: Final = 10.0
 """A core process that has been silent for so long is replaced. Disks have pauses of a few seconds."""
 HUNG_SINK_S: Final = 30.0
 SINK_CALL_S_MAX: Final = 600.0
-"""How long one call of a sink may take: it is somebody else's code, and may have to wait for something."""
+"""How long one call of a sink may take where its process does not say. It ends itself then: HUNG_SINK_S later
+it is killed, as one whose threads do not run."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Seen:
     """For how long it has not come round, as far as it was looked at."""
     at_work_s: float = 0.0
     """For how long it has been in a sink's call."""
+    call_s_max: float = SINK_CALL_S_MAX
+    """How long that call may take."""
 
 
 def note(seen: Seen, elapsed_s: float, answer: Mapping[str, Any] | None) -> Seen:
@@ -43,14 +46,15 @@ def note(seen: Seen, elapsed_s: float, answer: Mapping[str, Any] | None) -> Seen
     """
     silent_s = seen.silent_s + elapsed_s
     if answer is None:
-        return Seen(seen.pid, silent_s, seen.at_work_s)
-    return Seen(seen.pid, min(silent_s, answer.get("loop_age_s", 0.0)), answer.get("busy_s", 0.0))
+        return replace(seen, silent_s=silent_s)
+    silent_s = min(silent_s, answer.get("loop_age_s", 0.0))
+    return Seen(seen.pid, silent_s, answer.get("busy_s", 0.0), answer.get("timeout_s", seen.call_s_max))
 
 
 def is_hung(seen: Seen, kind: Kind) -> bool:
     if kind is not Kind.SINK:
         return seen.silent_s >= HUNG_CORE_S
-    return seen.silent_s >= (SINK_CALL_S_MAX if seen.at_work_s else HUNG_SINK_S)
+    return seen.silent_s >= HUNG_SINK_S + (seen.call_s_max if seen.at_work_s else 0.0)
 
 
 def is_well(

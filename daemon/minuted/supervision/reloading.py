@@ -1,7 +1,7 @@
 """Reading the configuration again while everything runs: one reload, from the wish to the last process."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -9,6 +9,7 @@ import structlog
 
 from minuted.config import Settings
 from minuted.control import ask
+from minuted.delivery.fingerprints import fingerprints
 from minuted.runtime import notify
 
 from .plans import Plan, names
@@ -57,6 +58,7 @@ class Reloading:
         self._plan = Plan()
         self._by_s = 0.0
         self._key = ""
+        self._code: Mapping[str, str] = {}
 
     @property
     def note(self) -> str:
@@ -65,7 +67,7 @@ class Reloading:
 
     def begin_with(self, settings: Settings, text: str) -> None:
         """Have all processes read this text. Raises OSError and ConfigError."""
-        self._key = mark_of_key(settings)
+        self._key, self._code = mark_of_key(settings), fingerprints(settings)
         self.accepted.offer(text)
         self.accepted.accept()
 
@@ -105,6 +107,7 @@ class Reloading:
             roster.stages_of,
             self._unwell(),
             key=self._key,
+            code=self._code,
             wake=self._wake,
         )
 
@@ -114,7 +117,7 @@ class Reloading:
             self._end("refused", f"{trial.refusal}; everything goes on as it was")
             return
         self.accepted.accept()
-        self._key, self._plan = trial.key, trial.plan
+        self._key, self._code, self._plan = trial.key, trial.code, trial.plan
         self._by_s = now_s + trial.settings.stop_timeout_s + SETTLE_S_MAX
         self._waits_for = self._roster.change(trial.settings, trial.stages, trial.plan, now_s)
         self._look(now_s)

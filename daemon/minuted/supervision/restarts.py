@@ -21,6 +21,8 @@ BROKE_OFF: Final = 65
 """The exit status of capture whose recording broke off, and was heard as far as that (EX_DATAERR)."""
 SPENT: Final = 74
 """The exit status of a transcription that may spend no more today while a recording waits for it."""
+CUT_OFF: Final = 124
+"""The exit status of a sink whose call took too long; the next process waits by itself."""
 
 
 class Kind(Enum):
@@ -55,7 +57,7 @@ class History:
 
 def note_end(history: History, exit_status: int, healthy_s: float, now_s: float) -> History:
     """Add the end of a process that had been ready for `healthy_s`."""
-    failures = 1 if healthy_s >= HEALTHY_S else history.failures + 1
+    failures = 1 if healthy_s >= HEALTHY_S or exit_status == CUT_OFF else history.failures + 1
     if exit_status in (MISCONFIGURED, DEVICE_LOST):
         return replace(history, failures=failures)
     recent = tuple(then_s for then_s in history.crashes_s if now_s - then_s < CRASHES_WITHIN_S)

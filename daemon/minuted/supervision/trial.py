@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -19,13 +19,15 @@ from minuted.config import (
     require_credentials,
     require_keyterms,
 )
+from minuted.delivery.discovery import LOAD_S_MAX
+from minuted.delivery.fingerprints import fingerprints
 
 from .orphans import waited_for
 from .plans import Plan, names, plan
 from .roster import Stages
 from .sink_credentials import SinkCredentials, without_ours
 
-TRIAL_S_MAX: Final = 20.0
+TRIAL_S_MAX: Final = LOAD_S_MAX + 10.0
 """How long loading the sinks for a trial may take; longer, and the new configuration is refused."""
 REASON_CHARACTERS_MAX: Final = 500
 
@@ -77,6 +79,7 @@ class Trial:
         again: Collection[str],
         *,
         key: str,
+        code: Mapping[str, str],
         wake: Callable[[], None],
     ) -> None:
         self.refusal = ""
@@ -85,6 +88,8 @@ class Trial:
         self.plan = Plan()
         self.key = key
         """The service key's mark, to see whether it changes."""
+        self.code = code
+        """The marks of the sinks' code, by their names; another one is another sink."""
         self._done = threading.Event()
         arguments = (source, accepted, old, stages, again, wake)
         threading.Thread(target=self._run, args=arguments, name="trial", daemon=True).start()
@@ -108,7 +113,9 @@ class Trial:
             require_keyterms(self.settings)
             key = mark_of_key(self.settings)
             again = {*again, "transcription"} if key != self.key else again
-            self.key, self.stages = key, stages(self.settings)
+            code = fingerprints(self.settings)
+            again = {*again, *(f"delivery/{name}" for name in code if code[name] != self.code.get(name))}
+            self.key, self.code, self.stages = key, code, stages(self.settings)
             self.plan = plan(old, self.settings, stages(old), self.stages, again)
             accepted.offer(text)
             concerned = (*self.plan.added, *self.plan.restarted)
