@@ -34,7 +34,10 @@ LABEL_COLUMNS_MAX: Final = 20
 PAUSE_MS_MAX: Final = 700
 """Within a cue; a longer one costs by its length."""
 # In Latin, ideographs, Arabic, Indic, Armenian, Ethiopic, Burmese, Khmer and Mongolian.
-SENTENCE_END: Final = re.compile(r"[.?!…‼‽⁇⁈⁉。！？｡．؟۔।॥։።፧፨။។៕᠃᠉]\W*$")  # noqa: RUF001
+# A full stop after a letter alone ends no sentence: "z. B.", "J. Smith".
+SENTENCE_END: Final = re.compile(
+    r"(?:(?<!\b[^\W\d_])\.|[?!…‼‽⁇⁈⁉。！？｡．؟۔।॥։።፧፨။។៕᠃᠉])\W*$"  # noqa: RUF001
+)
 CLAUSE_END: Final = re.compile(
     r"[,;:、，；：､،؛፣፤፥၊᠂][\"'”’»)\]）」』]*\s*$"  # noqa: RUF001
     # Where words are not parted by blanks, a blank parts clauses.

@@ -69,8 +69,8 @@ SHOWN = {
 """,
     "de": """\
 1000 2367 Frau Müller: Guten Morgen zusammen. Die / Donaudampfschifffahrtsgesellschaftskapitän
-2417 3100 smützenabteilung hat z.\u00a0B.
-3100 6571 3,5\u00a0% mehr ausgegeben, / und das „Beispiel“ steht im Bericht.
+2417 3950 smützenabteilung hat / z.\u00a0B. 3,5\u00a0% mehr ausgegeben,
+4000 6300 und das „Beispiel“ steht im Bericht.
 6800 8200 Herr Groß: Ja, äußerst ärgerlich!
 """,
     "emoji": """\
