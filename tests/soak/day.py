@@ -111,6 +111,12 @@ def play(folder: Path, recording: Path, *, tell: bool) -> tuple[dict[str, list[t
         _until(lambda: status_of(settings, "transcription"))
         for sink in SINKS:
             processes[sink] = stages.enter_context(stage(config, "delivery", sink))
+        # A sink that never ran begins with what comes from then on.
+        _until(
+            lambda: all(
+                (status_of(settings, f"delivery/{sink}") or {}).get("seq") is not None for sink in SINKS
+            )
+        )
         capture = stages.enter_context(stage(config, "capture"))
         sizes: dict[str, list[tuple[float, float]]] = {name: [] for name in (*processes, "capture")}
         moved_s, seen = time.monotonic(), ()
@@ -130,7 +136,11 @@ def play(folder: Path, recording: Path, *, tell: bool) -> tuple[dict[str, list[t
             assert time.monotonic() - moved_s < STUCK_S_MAX, f"it hangs: {dict(status)}"
             if tell:
                 print(f"\r{sound} turns, {status.get('handovers', 0)} handed over ", end="", file=sys.stderr)
-        _until(lambda: all((status_of(settings, f"delivery/{sink}") or {}).get("lag") == 0 for sink in SINKS))
+        # A sink's own lag counts from what it has heard of, which need not be the last.
+        last = (status_of(settings, "transcription") or {})["last_seq"]
+        _until(
+            lambda: all((status_of(settings, f"delivery/{sink}") or {}).get("seq") == last for sink in SINKS)
+        )
         return sizes, len(service.sessions)
 
 
