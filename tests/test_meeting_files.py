@@ -162,6 +162,37 @@ def test_a_damaged_hidden_file_costs_its_meeting_alone_and_is_told_of_once(tmp_p
     assert capsys.readouterr().out.count("meeting_file_damaged") == 1
 
 
+@pytest.mark.parametrize("sink", ["srt", "txt"])
+@pytest.mark.parametrize("since", [1, 3])
+def test_what_was_written_after_a_backup_of_the_sink_s_place_is_kept(tmp_path, sink, since):
+    """The folder of the files is no part of `state_dir`: a meeting that went on is in it whole."""
+    before = opened(sink, directory=tmp_path)
+    write_all(before, *(turn(seq, f"turn {seq}") for seq in (1, 2)))
+    backup = json.loads(json.dumps(before.checkpoint))
+    write_all(before, *(turn(seq, f"turn {seq}") for seq in range(3, 3 + since)))
+    (file,) = tmp_path.glob(f"*.{sink}")
+    whole = file.read_text()
+
+    write_all(opened(sink, backup, directory=tmp_path), replace(turn(3, "said today"), id="of today"))
+
+    assert file.read_text() == whole
+    (other,) = set(tmp_path.glob(f"*.{sink}")) - {file}
+    assert "said today" in other.read_text()
+
+
+@pytest.mark.parametrize("sink", ["srt", "txt"])
+def test_a_turn_that_a_kill_left_uncommitted_comes_once(tmp_path, sink):
+    killed = opened(sink, directory=tmp_path)
+    write_all(killed, turn(1, "turn 1"))
+    committed = json.loads(json.dumps(killed.checkpoint))
+    write_all(killed, turn(2, "turn 2"))
+
+    write_all(opened(sink, committed, directory=tmp_path), turn(2, "turn 2"), turn(3, "turn 3"))
+
+    (file,) = tmp_path.glob(f"*.{sink}")
+    assert re.findall(r"turn \d", file.read_text()) == ["turn 1", "turn 2", "turn 3"]
+
+
 @pytest.mark.parametrize(
     "change",
     [{"bytes": "many"}, {"last": [1]}, {"file": "../elsewhere.srt"}, {"passages_bytes": -1}, {"file": None}],

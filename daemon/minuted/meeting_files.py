@@ -14,6 +14,7 @@ import unicodedata
 import zlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -30,6 +31,8 @@ MEETINGS_MAX: Final = 20
 """Meetings that late turns and revisions still reach; the one longest without a word goes first.
 
 As many as have speakers that can be named."""
+BEYOND_BYTES_MAX: Final = 1 << 20
+"""Of what is kept behind the committed passages, how much is read."""
 _NOTES: Final = {"cut-off": "[the recording breaks off here]", "no-words": "[no words were heard]"}
 """What is said of a gap that has no length."""
 _WHY: Final = {"paused": "paused", "outage": "not transcribed", "journal-full": "not transcribed"}
@@ -121,22 +124,27 @@ class MeetingFiles(Sink):
 
     def open(self) -> None:
         (self.directory / ".minuted").mkdir(parents=True, exist_ok=True)
-        for meeting_id in self._meetings():
-            self._committed(meeting_id)
+        for meeting_id, meeting in self._meetings().items():
+            beyond = self._passages_beyond(meeting)
+            (only,) = beyond.values() if len(beyond) == 1 else (None,)
+            # A single one is the next record's, which a kill left here, or one of a lost future.
+            if only is None or not self._ends_in(meeting, only):
+                self._committed(meeting_id, only.id if only else "")
 
     def write(self, turn: Turn) -> None:
         passage = self.passage(turn)
         if not passage.cues:
             return
-        meeting = self._committed(turn.meeting_id)
+        meeting = self._committed(turn.meeting_id, passage.id)
         if meeting and self._has_added(turn.meeting_id, passage, meeting):
             return
         self._add(turn.meeting_id, passage, self._begun(turn, passage))
 
     def gap(self, gap: Gap) -> None:
         # A gap alone is no meeting: it begins no file.
-        if meeting := self._committed(gap.meeting_id):
-            self._has_added(gap.meeting_id, self.passage(gap), meeting)
+        passage = self.passage(gap)
+        if meeting := self._committed(gap.meeting_id, passage.id):
+            self._has_added(gap.meeting_id, passage, meeting)
 
     def revise(self, turn: Turn) -> None:
         self.revise_all([turn])
@@ -166,9 +174,11 @@ class MeetingFiles(Sink):
             return False
         return True
 
-    def _leave(self, meeting_id: str, meeting: Meeting) -> None:
+    def _leave(self, meeting_id: str, meeting: Meeting, reason: str = "") -> None:
         """Leave a meeting's file as it is: what is still said of it goes into another."""
-        _log_damage(sink=self.name, file=meeting.file, meeting_id=meeting_id)
+        _log_damage(
+            sink=self.name, file=meeting.file, meeting_id=meeting_id, **{"reason": reason} if reason else {}
+        )
         meetings = self._meetings()
         meetings.pop(meeting_id, None)
         self.checkpoint = _checkpoint_of(meetings)
@@ -210,14 +220,21 @@ class MeetingFiles(Sink):
         meetings[meeting_id] = meeting
         self.checkpoint = _checkpoint_of(meetings)
 
-    def _committed(self, meeting_id: str) -> Meeting | None:
-        """Bring a meeting's files to what is committed of them; None where one has been taken away."""
+    def _committed(self, meeting_id: str, offered: str = "") -> Meeting | None:
+        """Bring a meeting's files to what is committed of them; None where one has been taken away.
+
+        `offered` is the passage that is about to be added: only that one can be there already, from before a
+        kill. Others mean that the sink's place comes from a backup, and nothing they are in is cut.
+        """
         meeting = self._meetings().get(meeting_id)
         if meeting is None:
             return None
         file, kept = self.directory / meeting.file, self._passages_file(meeting)
         if not file.is_file():
             return None  # taken away
+        if self._passages_beyond(meeting).keys() - {offered}:
+            self._leave(meeting_id, meeting, "the sink's place was put back")
+            return None
         try:
             if not kept.is_file() or kept.stat().st_size < meeting.passages_bytes:
                 raise MeetingDamagedError
@@ -249,6 +266,33 @@ class MeetingFiles(Sink):
 
     def _passages_file(self, meeting: Meeting) -> Path:
         return self.directory / ".minuted" / f"{meeting.file}.passages"
+
+    def _passages_beyond(self, meeting: Meeting) -> dict[str, Passage]:
+        """Return the passages, by their ids, that stand behind the committed ones and revise none of them."""
+        try:
+            with self._passages_file(meeting).open("rb") as file:
+                file.seek(meeting.passages_bytes)
+                data = file.read(BEYOND_BYTES_MAX)
+        except OSError:
+            return {}
+        found = {}
+        for line in data.decode(errors="replace").split("\n") if data else ():
+            with suppress(ValueError, TypeError, RecursionError):
+                passage = _passage_of(line)
+                found[passage.id] = passage
+        if found:
+            with suppress(OSError, MeetingDamagedError):
+                for passage in self._passages(meeting):
+                    found.pop(passage.id, None)
+        return found
+
+    def _ends_in(self, meeting: Meeting, passage: Passage) -> bool:
+        """Return whether what is in the file beyond the committed end is this passage, whole."""
+        text, _, _ = self._composed([passage], meeting)
+        with suppress(OSError), (self.directory / meeting.file).open("rb") as file:
+            file.seek(meeting.bytes)
+            return file.read(len(text) + 1) == text
+        return False
 
     def _passages(self, meeting: Meeting) -> list[Passage]:
         """Read them all. Raises MeetingDamagedError: a file written anew would lack what cannot be read."""

@@ -108,7 +108,7 @@ def test_a_cut_at_any_byte_of_an_uncommitted_block_leaves_every_cue_once(tmp_pat
             out.truncate()
         passages.write_bytes(state_passages)
         again = opened("srt", committed, directory=tmp_path)
-        assert len(read(file.read_text())) == 1
+        assert len(read(file.read_text())) == (2 if state == second else 1)
         write_all(again, turn(2, SHORT, start_ms=500))
         assert file.read_bytes() == second
         assert passages.read_bytes() == second_passages
