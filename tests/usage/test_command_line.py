@@ -54,4 +54,4 @@ def test_what_may_be_left_out_is_not_called_required(name, capsys):
         for action in commands()[name]._actions
         if not action.option_strings and action.nargs in ("*", "?")
     ]
-    assert not {*needed.split(", ")} & {*optional}
+    assert not {*needed.strip().split(", ")} & {*optional}
