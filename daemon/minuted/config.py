@@ -26,8 +26,8 @@ from minuted.credentials import (
     shared_key,
 )
 from minuted.live_settings import Profile, profiles_of, read_terms, with_terms
-from minuted.options import ConfigError, build, sample_of, table_of, value_of
-from minuted.runtime import guard
+from minuted.options import ConfigError, build, path_of, sample_of, table_of, value_of
+from minuted.runtime import guard, texts
 from minuted.sections import (
     MICROPHONE,
     Capture,
@@ -248,14 +248,17 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
     if source is None:
         return Settings(), ""
     try:
-        with source.open(encoding="utf-8") as file:
+        with source.open("rb") as file:
             # What is open now cannot be another file later.
             if not accepted:
                 _judge(source, file.fileno(), named=named)
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{source}: cannot be read: {reason}") from None
+            data = file.read()
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
+    try:
+        text = texts.text_of(data)
+    except ValueError as error:
+        raise ConfigError(f"{source}: cannot be read: {error}") from None
     try:
         return parse(text, path), text
     except ConfigError as error:
@@ -276,7 +279,11 @@ def _judge(path: Path, descriptor: int, *, named: bool) -> None:
 
 
 def parse(text: str, path: Path | None = None) -> Settings:
-    """Turn a configuration's text into settings. Raises ConfigError."""
+    """Turn a configuration's text into settings. Raises ConfigError.
+
+    Relative paths begin at the folder of the file at `path`, wherever and by whom a command is run.
+    """
+    folder = path.absolute().parent if path else None
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -289,16 +296,38 @@ def parse(text: str, path: Path | None = None) -> Settings:
         own = dict(table_of(sink, where))
         common: dict[str, Any] = {key: own.pop(key) for key in ("use", "enabled") if key in own}
         sinks[name] = replace(
-            build(SinkTable, common, where, hidden=("options",), known_names=_RENAMED), options=own
+            build(SinkTable, common, where, hidden=("options", "folder"), known_names=_RENAMED),
+            options=own,
+            folder=folder,
         )
+    settings = build(Settings, table, "", hidden=("sinks", "path"), known_names=_RENAMED, folder=folder)
     settings = replace(
-        build(Settings, table, "", hidden=("sinks", "path"), known_names=_RENAMED),
+        settings,
+        capture=_with_places(settings.capture, folder),
         profiles=profiles,
         sinks=sinks,
         path=path,
     )
     validate(settings)
     return settings
+
+
+def _with_places(capture: Capture, folder: Path | None) -> Capture:
+    """Return what is heard with recordings by the paths they were meant by. Raises ConfigError."""
+
+    def placed(where: str, source: str) -> str:
+        if source == MICROPHONE:
+            return source
+        try:
+            return str(path_of(source, folder))
+        except (ValueError, RuntimeError) as error:
+            raise ConfigError(f"{where} cannot be {source!r}: {error}") from None
+
+    sources = [
+        replace(each, source=placed(f"capture.sources[{place}].source", each.source))
+        for place, each in enumerate(capture.sources)
+    ]
+    return replace(capture, source=placed("capture.source", capture.source), sources=tuple(sources))
 
 
 def validate(settings: Settings) -> None:

@@ -7,6 +7,7 @@ import ast
 import difflib
 import inspect
 import json
+import re
 import textwrap
 import types
 import typing
@@ -30,8 +31,11 @@ def build(
     *,
     hidden: Iterable[str] = (),
     known_names: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> _T:
     """Make a dataclass of options from a TOML table.
+
+    `folder` is where relative paths begin; without one they are left as they are.
 
     `where` names the table in errors; `known_names` says of certain keys ("session.language_code") why
     they are not to be used. Raises ConfigError for an unknown key (with a did-you-mean),
@@ -51,7 +55,9 @@ def build(
         if name not in table and option.default is MISSING and option.default_factory is MISSING:
             raise ConfigError(f"[{where}]: {name!r} is missing and has no default")
     hints = typing.get_type_hints(cls)
-    given = {key: _convert(hints[key], value, prefix + key, known_names) for key, value in table.items()}
+    given = {
+        key: _convert(hints[key], value, prefix + key, known_names, folder) for key, value in table.items()
+    }
     try:
         return cls(**given)
     except (TypeError, ValueError) as error:
@@ -68,7 +74,13 @@ def value_of(cls: type, name: str, value: Any, where: str) -> Any:
     return _convert(typing.get_type_hints(cls)[name], value, where)
 
 
-def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] | None = None) -> Any:
+def _convert(
+    hint: Any,
+    value: Any,
+    where: str,
+    known_names: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Any:
     """Give a TOML value as the option's type, or raise ConfigError in words a person understands."""
     origin = typing.get_origin(hint)
     if origin is typing.Union or origin is types.UnionType:
@@ -76,13 +88,13 @@ def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] |
         if len(inner) > 1:
             for member in inner:
                 try:
-                    return _convert(member, value, where)
+                    return _convert(member, value, where, folder=folder)
                 except ConfigError:
                     continue
             raise ConfigError(f"{where} cannot be {_shown(value)}")
-        return _convert(inner[0], value, where)
+        return _convert(inner[0], value, where, folder=folder)
     if is_dataclass(hint) and isinstance(hint, type):
-        return build(hint, table_of(value, where), where, known_names=known_names)
+        return build(hint, table_of(value, where), where, known_names=known_names, folder=folder)
     if origin is Literal:
         choices = [choice for choice in typing.get_args(hint) if choice != ""]
         if value in typing.get_args(hint):
@@ -93,7 +105,9 @@ def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] |
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{where} is a list, not {_shown(value)}")
         member = typing.get_args(hint)[0]
-        return origin(_convert(member, item, f"{where}[{index}]") for index, item in enumerate(value))
+        return origin(
+            _convert(member, item, f"{where}[{index}]", folder=folder) for index, item in enumerate(value)
+        )
     if origin is dict or hint is dict:
         return dict(table_of(value, where))
     convert, wanted, accepted = _PLAIN.get(hint, (None, "", ()))
@@ -102,15 +116,29 @@ def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] |
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{where} is {wanted}, not {_shown(value)}")
     try:
-        return convert(value)
+        return path_of(value, folder) if hint is Path else convert(value)
     except (RuntimeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{where} cannot be {_shown(value)}: {error}") from None
 
 
-def _path(value: str | Path) -> Path:
-    if "\0" in str(value):
+def path_of(value: str | Path, folder: Path | None = None) -> Path:
+    """Return a path as it was meant, beginning at `folder` where it is relative.
+
+    Raises ValueError and RuntimeError for what would lead elsewhere.
+    """
+    text = str(value)
+    if "\0" in text:
         raise ValueError("no path has a zero in it")
-    return Path(value).expanduser()
+    if not text.strip():
+        raise ValueError("it is empty")
+    if variable := _VARIABLE.search(text):
+        raise ValueError(
+            f"{variable[0]} is not replaced by its value here: write the whole path, or begin it with ~/"
+        )
+    return Path(folder or "", Path(text).expanduser())
+
+
+_VARIABLE: Final = re.compile(r"\$([A-Z_][A-Z0-9_]*\b|\{\w+\})")
 
 
 _PLAIN: Final[dict[Any, tuple[Callable[[Any], Any], str, tuple[type, ...]]]] = {
@@ -118,7 +146,7 @@ _PLAIN: Final[dict[Any, tuple[Callable[[Any], Any], str, tuple[type, ...]]]] = {
     int: (int, "a whole number", (int,)),
     float: (float, "a number", (int, float)),
     str: (str, "a string", (str,)),
-    Path: (_path, "a path", (str, Path)),
+    Path: (path_of, "a path", (str, Path)),
 }
 
 

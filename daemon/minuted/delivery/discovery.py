@@ -138,7 +138,7 @@ def load(file: SinkFile) -> type[Sink]:
 def make(name: str, table: SinkTable, cls: type[Sink], file: SinkFile) -> Sink:
     """Build a sink with its options. Raises ConfigError for options it does not take, else LoadError."""
     try:
-        sink = build(cls, table.options, f"sinks.{name}")
+        sink = build(cls, table.options, f"sinks.{name}", folder=table.folder)
     except ConfigError:
         raise
     except Exception as error:
