@@ -9,6 +9,11 @@ from minuted import Gap, Sink, Turn
 class FileLog(Sink):
     path: Path
     """The file; its folder is made where it is missing, and a file moved away is begun anew."""
+    makes_folders = True
+
+    def check(self) -> str:
+        self._refuse_stranger_s_link()
+        return super().check()
 
     def open(self) -> None:
         os.close(self._opened()[0])
@@ -44,8 +49,7 @@ class FileLog(Sink):
     def _opened(self) -> tuple[int, bool]:
         """Open the file, cut to what is committed, and say whether it is the file of the checkpoint."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.is_symlink() and self.path.lstat().st_uid not in (0, os.geteuid()):
-            raise PermissionError(f"{self.path} is another user's link: remove it")
+        self._refuse_stranger_s_link()
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         status = os.fstat(file)
         committed_bytes = self.checkpoint.get("bytes", 0)
@@ -57,6 +61,10 @@ class FileLog(Sink):
         if is_ours and status.st_size > committed_bytes:
             os.ftruncate(file, committed_bytes)
         return file, is_ours
+
+    def _refuse_stranger_s_link(self) -> None:
+        if self.path.is_symlink() and self.path.lstat().st_uid not in (0, os.geteuid()):
+            raise PermissionError(f"{self.path} is another user's link: remove it")
 
 
 def line_of(record: Turn | Gap) -> bytes:

@@ -63,6 +63,11 @@ class Webhook(Sink):
         if not 0 < self.timeout_s <= 300:
             raise ValueError("timeout_s is not between 0 and 300")
 
+    def check(self) -> str:
+        keys = keys_of(self._found_secret())
+        self._make_client().close()
+        return f"to {origin_of(self.url)}, {'signed' if keys else 'not signed'}"
+
     def open(self) -> None:
         self._keys = keys_of(self._found_secret())
         self._client = self._make_client()
@@ -102,8 +107,9 @@ class Webhook(Sink):
         file = self.secret_file or (credential if credential.is_file() else None)
         if self.secret or file is None:
             return self.secret
-        found = file.read_text(encoding="utf-8", errors="replace")
-        if not found.strip():
+        # Editors may have put a mark before it, people quotes around it.
+        found = file.read_text(encoding="utf-8", errors="replace").strip("\ufeff\"' \t\r\n")
+        if not found:
             raise ValueError(f"{file} holds no secret")
         return found
 

@@ -64,9 +64,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "bus": ("doors", "messages", "peers", "runtime.locks"),
     "claims": ("config", "options", "runtime"),
     "keys": ("addresses", "config", "doors", "options", "runtime.files"),
-    "sink": ("messages",),
+    "sink": ("messages", "runtime.places"),
     "meeting_files": (
-        *("messages", "runtime.disk", "runtime.durations", "runtime.sealed", "runtime.shapes", "sink"),
+        *("messages", "runtime.disk", "runtime.durations", "runtime.places", "runtime.sealed"),
+        *("runtime.shapes", "sink"),
     ),
     "control": ("bus", "config", "messages", "peers", "runtime"),
     "runtime": (),

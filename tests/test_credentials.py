@@ -252,26 +252,3 @@ def test_what_is_no_secret_is_refused_without_showing_it(no_key: Path, data: byt
     with pytest.raises(ConfigError, match=said) as refusal:
         credentials.read(no_key / "secret")
     assert "key" not in str(refusal.value).replace("the key", "").replace(str(no_key), "")
-
-
-READS = """\
-import sys
-from pathlib import Path
-from minuted import credentials
-from minuted.config import ConfigError
-
-try:
-    credentials.read(Path(sys.argv[1]))
-except ConfigError as error:
-    print(error)
-"""
-
-
-@needs_root
-def test_a_secret_s_file_that_is_closed_to_us_is_named_with_the_line_that_helps(runtime_dir: Path) -> None:
-    runtime_dir.chmod(0o755)
-    file = runtime_dir / "secret"
-    file.write_text("a-secret")
-    file.chmod(0o600)
-    said = as_user(READS, str(file)).strip()
-    assert said == f"{file} cannot be read: Permission denied; run: chgrp nogroup {file} && chmod 640 {file}"

@@ -149,14 +149,9 @@ def read(file: Path, take: Callable[[Path], str] = _text_of) -> str:
         raise ConfigError(changed)
     try:
         return _checked(take(file), str(file.absolute())) if file.is_file() else ""
-    except PermissionError as error:
-        cure = guard.letting_in(file.absolute())
-        run = f"; run: {cure}" if cure else ""
-        raise ConfigError(f"{file.absolute()} cannot be read: {error.strerror}{run}") from None
-    except OSError as error:
-        raise ConfigError(f"{file.absolute()} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file.absolute()} cannot be read: not UTF-8 text") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{file.absolute()} cannot be read: {reason}") from None
     except ConfigError:
         raise
     except ValueError as error:

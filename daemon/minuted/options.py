@@ -116,7 +116,7 @@ def _convert(
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{where} is {wanted}, not {_shown(value)}")
     try:
-        return path_of(value, folder) if hint is Path else convert(value)
+        return path_of(str(value), folder) if hint is Path else convert(value)
     except (RuntimeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{where} cannot be {_shown(value)}: {error}") from None
 

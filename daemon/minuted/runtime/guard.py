@@ -79,11 +79,6 @@ def readable(path: Path) -> bool:
         return False
 
 
-def letting_in(path: Path) -> str:
-    """Return the line by which this process's group may read a file; "" where that would not help."""
-    return f"chgrp {_group(os.getegid())} {path} && chmod 640 {path}" if owner(path) is not None else ""
-
-
 def way(path: Path) -> list[Path]:
     """Return every name that is passed on the way to `path`: folders, links, and where those lead."""
     here, passed, links = Path("/"), [Path("/")], 0
