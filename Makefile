@@ -46,7 +46,7 @@ soak: $(READY)  ## Play a whole day at many times its pace, watching every word 
 	@$(BIN)/python tests/soak/day.py --hours $(HOURS)
 
 test-systemd: $(READY) debian  ## Try service and installation under a real systemd, in a box: ten minutes, as root.
-	$(BIN)/pytest tests/systemd/test_units.py tests/systemd/test_service.py tests/systemd/long_service.py tests/systemd/long_install.py
+	$(BIN)/pytest tests/systemd/test_units.py tests/systemd/test_service.py tests/systemd/long_service.py tests/systemd/long_install.py tests/systemd/long_check.py
 
 benches: $(READY)  ## Measure; one line of JSON each.
 	@for bench in tests/benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done

@@ -63,7 +63,8 @@ class FileLog(Sink):
         return file, is_ours
 
     def _refuse_stranger_s_link(self) -> None:
-        if self.path.is_symlink() and self.path.lstat().st_uid not in (0, os.geteuid()):
+        # Path.is_symlink raises where a folder above is closed.
+        if os.path.islink(self.path) and self.path.lstat().st_uid not in (0, os.geteuid()):  # noqa: PTH114
             raise PermissionError(f"{self.path} is another user's link: remove it")
 
 

@@ -51,6 +51,36 @@ def refuse_foreign(key: str, folder: Path) -> None:
         )
 
 
+def refuse_foreign_files(key: str, folder: Path) -> None:
+    """Raise ConfigError where a file of minuted's is another user's, and closed to the folder's own.
+
+    A run by hand as root leaves such files.
+    """
+    own = guard.owner(folder.resolve()) if os.geteuid() == 0 else os.geteuid()
+    for pattern in _FILES:
+        for file in folder.glob(pattern):
+            uid = guard.owner(file)
+            if uid in (None, own) or (os.geteuid() != 0 and _may_use(file)):
+                continue
+            us = guard.user(own or 0)
+            raise ConfigError(
+                f"{key}: {file} belongs to {guard.user(uid or 0)}, and {us} cannot use it; "
+                f"run: chown -R {us}: {folder}"
+            )
+
+
+_FILES: Final = (
+    *("*.db*", "*.lock", "*.json", "*.key", "audio*", "audio*/*", "sinks", "sinks/*", "keys", "keys/*"),
+    *("keys/clients/*", "token-clients"),
+)
+"""What minuted keeps in a folder that other files may lie in too."""
+
+
+def _may_use(file: Path) -> bool:
+    needs_to_enter = os.X_OK if file.is_dir() and not file.is_symlink() else 0
+    return os.access(file, os.R_OK | os.W_OK | needs_to_enter)
+
+
 def _claimed(settings: Settings, names: list[tuple[str, bool]], wait_s: float) -> ExitStack:
     what = f"state_dir {settings.state_dir}"
     with ExitStack() as stack:

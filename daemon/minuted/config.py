@@ -235,6 +235,11 @@ def load(path: Path | None = None) -> Settings:
     return load_with_text(path)[0]
 
 
+def found() -> Path | None:
+    """Return the configuration that is read where none is named; None where there is none."""
+    return next((place for place in PLACES if place.is_file()), None)
+
+
 def load_with_text(path: Path | None) -> tuple[Settings, str]:
     """Read the configuration, and give its text too. Raises ConfigError.
 
@@ -243,7 +248,7 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
     accepted = os.environ.get(ACCEPTED_NAME)
     named = path is not None
     if path is None and not accepted:
-        path = next((place for place in PLACES if place.is_file()), None)
+        path = found()
     source = Path(accepted) if accepted else path
     if source is None:
         return Settings(), ""

@@ -11,6 +11,7 @@ from . import guard
 
 TRIED_BYTES: Final = 4096
 """What is written where nobody sees it: a disk without room for that is full."""
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _NOT_OFFERED: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 """What a file system says that has no files without a name."""
 
@@ -18,10 +19,12 @@ _NOT_OFFERED: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOEN
 class PlaceError(OSError):
     """Nothing can be written there; the text says why, and what to do."""
 
-    def __init__(self, text: str, folder: Path, code: int | None = None) -> None:
+    def __init__(self, text: str, folder: Path, code: int | None = None, wanted: Path | None = None) -> None:
         super().__init__(text)
         self.folder = folder
         """The nearest folder that is there."""
+        self.wanted = wanted or folder
+        """The folder that was to be written to."""
         self.errno = code
 
 
@@ -41,7 +44,8 @@ def try_file(path: Path, *, makes_folder: bool = False) -> None:
         try:
             _try_folder(target.parent, makes_folder=makes_folder and target.parent == path.parent.resolve())
         except PlaceError as error:
-            raise PlaceError(f"{shown} cannot be written: {error}", error.folder, error.errno) from None
+            text = f"{shown} cannot be written: {error}"
+            raise PlaceError(text, error.folder, error.errno, error.wanted) from None
         return
     if stat.S_ISDIR(status.st_mode):
         raise PlaceError(f"{shown} is a folder: name a file in it", target)
@@ -62,7 +66,8 @@ def try_folder(folder: Path, *, makes_folder: bool = False) -> None:
     try:
         _try_folder(folder, makes_folder=makes_folder)
     except PlaceError as error:
-        raise PlaceError(f"nothing can be written to {folder}: {error}", error.folder, error.errno) from None
+        text = f"nothing can be written to {folder}: {error}"
+        raise PlaceError(text, error.folder, error.errno, folder) from None
 
 
 def _try_folder(folder: Path, *, makes_folder: bool) -> None:
@@ -74,7 +79,8 @@ def _try_folder(folder: Path, *, makes_folder: bool) -> None:
     try:
         _write_unseen(there)
     except OSError as error:
-        raise _reason(there, error) from None
+        reason = _reason(there, error)
+        raise PlaceError(str(reason), there, error.errno, folder) from None
 
 
 def _nearest(folder: Path) -> Path:
@@ -97,7 +103,13 @@ def _write_unseen(folder: Path) -> None:
         Path(name).unlink()
     try:
         os.write(file, block)
-        os.fsync(file)
+        try:
+            os.fsync(file)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
+            reason = f"what is written there cannot be brought to the disk ({error.strerror})"
+            raise OSError(errno.EIO, reason) from None
     finally:
         os.close(file)
 
@@ -118,14 +130,14 @@ def _refused(
 def _reason(folder: Path, error: OSError, whose: Path | None = None) -> PlaceError:
     """Return why nothing can be written there, and the line that mends it."""
     us = guard.user(os.geteuid())
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _NO_ROOM:
         text = f"no room left in {folder}: make some"
+    elif closed := _closed(folder):
+        text = f"{us} may not go through {closed}, which is {_owner(closed)}'s: name another place"
     elif error.errno == errno.EROFS:
         text = f"{folder} is read-only here"
     elif error.errno in (errno.EACCES, errno.EPERM):
-        if closed := _closed(folder):
-            text = f"{us} may not go through {closed}, which is {_owner(closed)}'s: name another place"
-        elif whose is not None:
+        if whose is not None:
             text = f"the file is {_owner(whose)}'s; run: chown {us} {whose}"
         else:
             text = (
@@ -139,7 +151,7 @@ def _reason(folder: Path, error: OSError, whose: Path | None = None) -> PlaceErr
 
 def _closed(folder: Path) -> Path | None:
     """Return the first folder on the way that this process may not go through."""
-    way = [place for place in guard.way(folder) if place.is_dir()]
+    way = [place for place in guard.way(folder) if os.path.isdir(place)]  # noqa: PTH112  # Path's raises
     return next((place for place in way if not os.access(place, os.X_OK)), None)
 
 
