@@ -48,7 +48,8 @@ soak: $(READY)  ## Play a whole day at many times its pace, watching every word 
 
 test-systemd: $(READY) debian  ## Try service and installation under a real systemd, in a box: ten minutes, as root.
 	$(BIN)/pytest tests/systemd/test_units.py tests/systemd/test_service.py tests/systemd/test_who_may.py \
-	  tests/systemd/long_service.py tests/systemd/long_who_may.py tests/systemd/long_install.py
+	  tests/systemd/test_checked_service.py tests/systemd/long_service.py tests/systemd/long_who_may.py \
+	  tests/systemd/long_install.py tests/systemd/long_check.py
 
 test-readme: $(READY) debian  ## Run every line of README on fresh machines that boot, as root, with debootstrap: half an hour.
 	$(BIN)/pytest -s tests/readme/test_ways.py tests/readme/long_readme.py

@@ -13,6 +13,11 @@ BEYOND_BYTES_MAX: Final = 1 << 20
 class FileLog(Sink):
     path: Path
     """The file; its folder is made where it is missing, and a file moved away is begun anew."""
+    makes_folders = True
+
+    def check(self) -> str:
+        self._refuse_stranger_s_link()
+        return super().check()
 
     def open(self) -> None:
         os.close(self._opened()[0])
@@ -71,8 +76,7 @@ class FileLog(Sink):
     def _opened(self) -> tuple[int, int | None]:
         """Open the file; return with it how much of it is committed, None where it is another file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.is_symlink() and self.path.lstat().st_uid not in (0, os.geteuid()):
-            raise PermissionError(f"{self.path} is another user's link: remove it")
+        self._refuse_stranger_s_link()
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         status = os.fstat(file)
         committed_bytes = int(self.checkpoint.get("bytes", 0))
@@ -82,6 +86,11 @@ class FileLog(Sink):
             and status.st_size >= committed_bytes
         )
         return file, committed_bytes if is_ours else None
+
+    def _refuse_stranger_s_link(self) -> None:
+        # Path.is_symlink raises where a folder above is closed.
+        if os.path.islink(self.path) and self.path.lstat().st_uid not in (0, os.geteuid()):  # noqa: PTH114
+            raise PermissionError(f"{self.path} is another user's link: remove it")
 
 
 def line_of(record: Turn | Gap) -> bytes:

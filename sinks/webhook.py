@@ -72,6 +72,11 @@ class Webhook(Sink):
         if not 0 <= self.put_aside_after_s <= PUT_ASIDE_AFTER_S_MAX:
             raise ValueError(f"put_aside_after_s is not between 0 and {PUT_ASIDE_AFTER_S_MAX:.0f}")
 
+    def check(self) -> str:
+        keys = keys_of(self._found_secret())
+        self._make_client().close()
+        return f"to {origin_of(self.url)}, {'signed' if keys else 'not signed'}"
+
     def open(self) -> None:
         self._keys = keys_of(self._found_secret())
         self._refusals = Refusals(self.put_aside_after_s)
@@ -97,8 +102,9 @@ class Webhook(Sink):
         file = self.secret_file or (credential if credential.is_file() else None)
         if self.secret or file is None:
             return self.secret
-        found = file.read_text(encoding="utf-8", errors="replace")
-        if not found.strip():
+        # Editors may have put a mark before it, people quotes around it.
+        found = file.read_text(encoding="utf-8", errors="replace").strip("\ufeff\"' \t\r\n")
+        if not found:
             raise ValueError(f"{file} holds no secret")
         return found
 

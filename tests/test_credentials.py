@@ -206,3 +206,49 @@ def test_nor_does_anybody_take_a_stranger_s_configuration_unasked(runtime_dir: P
         f"is taken only where --config names it: {folder}/minuted.toml belongs to user 4711"
     )
     assert asked == "theirs"
+
+
+SPELT = [
+    b"\xef\xbb\xbfthe-key\r\n",
+    b"  the-key \n\n",
+    b"the-key",
+    b'"the-key"\n',
+    b"'the-key'\r\n",
+    b"\xef\xbb\xbf'the-key'",
+]
+
+
+@pytest.mark.parametrize("data", SPELT)
+def test_a_secret_is_taken_out_of_what_editors_and_shells_put_around_it(no_key: Path, data: bytes) -> None:
+    """A mark at the beginning, line ends of any kind, blanks, quotes; no secret has any of them."""
+    (no_key / "secret").write_bytes(data)
+    assert credentials.read(no_key / "secret") == "the-key"
+
+
+def test_a_secret_in_the_environment_loses_its_quotes(no_key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's file of variables hands them on as they stand there."""
+    monkeypatch.setenv("MINUTED_TOKEN_SECRET", '"from-environment"')
+    assert parse(BY_URL).token_secret() == "from-environment"
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf", b""])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b""])
+def test_an_env_file_of_any_editor_is_taken(no_key: Path, data: bytes, end: bytes) -> None:
+    (no_key / ".env").write_bytes(data + b"MINUTED_TOKEN_SECRET=from-env-file" + end)
+    assert parse(BY_URL).token_secret() == "from-env-file"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("the-key".encode("utf-16"), "UTF-16 text: save it as UTF-8"),
+        (b"the\0key", "there are zero bytes in it: save it as UTF-8 text"),
+        (b"two words", "more than one word"),
+        (b"ASSEMBLYAI_API_KEY=the-key\n", "a line of a .env file; it is to hold the key alone"),
+    ],
+)
+def test_what_is_no_secret_is_refused_without_showing_it(no_key: Path, data: bytes, said: str) -> None:
+    (no_key / "secret").write_bytes(data)
+    with pytest.raises(ConfigError, match=said) as refusal:
+        credentials.read(no_key / "secret")
+    assert "key" not in str(refusal.value).replace("the key", "").replace(str(no_key), "")

@@ -220,3 +220,20 @@ def test_a_link_with_the_next_file_s_name_is_not_followed(tmp_path):
     assert not elsewhere.exists()
     (file,) = [path for path in folder.glob("*.srt") if not path.is_symlink()]
     assert "one" in file.read_text()
+
+
+def test_a_check_tries_the_folder_and_leaves_it_as_it_is(tmp_path):
+    sink = opened("srt", directory=tmp_path / "srt")
+    (tmp_path / "file").touch()
+    for folder, said in (
+        (tmp_path / "srt", ""),
+        (tmp_path / "new/srt", ""),
+        (tmp_path / "file", "no folder"),
+    ):
+        sink.directory = folder
+        if said:
+            with pytest.raises(OSError, match=f"nothing can be written to {folder}: {folder} is {said}"):
+                sink.check()
+        else:
+            assert sink.check() == f"to {folder}"
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "srt"]

@@ -136,3 +136,26 @@ def test_the_sink_with_a_checkpoint_that_the_readme_shows_writes_each_turn_once(
     after.write(turn(2, "two", speaker="B"))
 
     assert log.read_text() == "A: one\nB: two\n"
+
+
+class Diary(Sink):
+    path: Path
+    directory: Path | None = None
+
+    def write(self, turn: Turn) -> None:
+        self.path.write_text(turn.text)
+
+
+def test_a_check_tries_the_places_that_the_options_name(tmp_path: Path) -> None:
+    """Also of a sink whose author never thought of it; what it is called does not matter."""
+    assert Diary(path=tmp_path / "diary").check() == f"to {tmp_path}/diary"
+    both = Diary(path=tmp_path / "diary", directory=tmp_path)
+    assert both.check() == f"to {tmp_path}/diary, to {tmp_path}"
+    with pytest.raises(OSError, match=f"{tmp_path} is a folder: name a file in it"):
+        Diary(path=tmp_path).check()
+    with pytest.raises(OSError, match=f"the folder {tmp_path}/gone is not there"):
+        Diary(path=tmp_path / "gone/diary").check()
+    with pytest.raises(OSError, match=f"nothing can be written to {tmp_path}/gone"):
+        Diary(path=tmp_path / "diary", directory=tmp_path / "gone").check()
+    assert Postcard(address="here").check() == ""
+    assert not list(tmp_path.iterdir())

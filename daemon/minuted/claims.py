@@ -6,6 +6,7 @@ are the kernel's: they end with their process, however it ends.
 
 import errno
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ from .runtime.files import UnsafeFileError
 NAME: Final = "minuted.lock"
 _OWN: Final = ("*.lock", "*.db", "*.db-*", "*.json", "audio*", "audio*/*")
 """What all stages keep in the state folder; a sink's own file is for that sink to complain of."""
+_ALL: Final = (*_OWN, "*.key", "sinks", "sinks/*", "keys", "keys/*", "keys/clients/*", "token-clients")
+"""What minuted keeps in a folder that other files may lie in too."""
 PREDECESSOR_S_MAX: Final = 5.0
 """How long a process that its supervisor starts again waits for the one before it to be gone."""
 
@@ -72,22 +75,30 @@ def refuse_second(settings: Settings) -> None:
 
 def refuse_unusable(settings: Settings) -> None:
     """Raise ConfigError where files of this run's are another user's, such as root's after a run by hand."""
-    folder = settings.state_dir
-    found = [place for pattern in _OWN for place in sorted(folder.glob(pattern)) if not _is_usable(place)]
+    refuse_foreign_files("state_dir", settings.state_dir, _OWN)
+
+
+def refuse_foreign_files(key: str, folder: Path, patterns: Sequence[str] = _ALL) -> None:
+    """Raise ConfigError where files in a folder are another user's and closed to the folder's own."""
+    own = guard.owner(folder.resolve()) if os.geteuid() == 0 else os.geteuid()
+    places = (place for pattern in patterns for place in sorted(folder.glob(pattern)))
+    found = [place for place in places if not _is_usable(place, own)]
     if not found:
         return
     whose = guard.users({guard.owner(place) or 0 for place in found})
     more = f" and {len(found) - 1} more there" if len(found) > 1 else ""
-    us = guard.user(os.geteuid())
     raise ConfigError(
-        f"state_dir: {found[0]}{more} cannot be used, as {whose} made "
-        f"{'them' if more else 'it'}; run: sudo chown -R {us}: {folder}"
+        f"{key}: {found[0]}{more} cannot be used, as {whose} made "
+        f"{'them' if more else 'it'}; run: sudo chown -R {guard.user(own or 0)}: {folder}"
     )
 
 
-def _is_usable(place: Path) -> bool:
-    if place.is_symlink() or guard.owner(place) in (None, os.geteuid()):
+def _is_usable(place: Path, own: int | None) -> bool:
+    """Return whether the user `own`, whose folder it is, can use a file there."""
+    if place.is_symlink() or guard.owner(place) in (None, own):
         return True
+    if own not in (None, os.geteuid()):
+        return False  # root looks, for whom nothing is closed
     return os.access(place, os.R_OK | os.W_OK | (os.X_OK if place.is_dir() else 0))
 
 

@@ -176,10 +176,19 @@ def _stage(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from .commands import check
+    from . import config
+    from .commands import service_check
 
     _quiet_logs()
-    return check.run(lambda: _settings(arguments), online=arguments.online)
+    place = arguments.config
+    if place is None:
+        with contextlib.suppress(OSError):
+            place = config.found()
+    # What is to be heard once, by hand, is no matter of the service's.
+    place = None if arguments.input else place
+    return service_check.run(
+        lambda: _settings(arguments), online=arguments.online, as_json=arguments.json, config=place
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:

@@ -38,11 +38,12 @@ from minuted.options import (
     build,
     not_toml,
     options,
+    path_of,
     sample_of,
     table_of,
     value_of,
 )
-from minuted.runtime import guard, rights
+from minuted.runtime import guard, rights, texts
 from minuted.sections import (
     MICROPHONE,
     Capture,
@@ -254,6 +255,11 @@ def load(path: Path | None = None) -> Settings:
     return load_with_text(path)[0]
 
 
+def found() -> Path | None:
+    """Return the configuration that is read where none is named; None where there is none."""
+    return next((place for place in PLACES if _is_there(place)), None)
+
+
 def load_with_text(path: Path | None) -> tuple[Settings, str]:
     """Read the configuration, and give its text too. Raises ConfigError.
 
@@ -262,21 +268,24 @@ def load_with_text(path: Path | None) -> tuple[Settings, str]:
     accepted = os.environ.get(ACCEPTED_NAME)
     named = path is not None
     if path is None and not accepted:
-        path = next((place for place in PLACES if _is_there(place)), None)
+        path = found()
     source = Path(accepted) if accepted else path
     if source is None:
         return in_other_folders(Settings(), os.environ), ""
     try:
-        with source.open(encoding="utf-8") as file:
+        with source.open("rb") as file:
             # What is open now cannot be another file later.
             if not accepted:
                 _judge(source, file.fileno(), named=named)
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
+            data = file.read()
+    except OSError as error:
         if isinstance(error, PermissionError) and (refusal := rights.refusal(source)):
             raise ConfigError(refusal) from None
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{source}: cannot be read: {reason}") from None
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
+    try:
+        text = texts.text_of(data)
+    except ValueError as error:
+        raise ConfigError(f"{source}: cannot be read: {error}") from None
     try:
         return in_other_folders(parse(text, path), os.environ), text
     except ConfigError as error:
@@ -354,7 +363,11 @@ def _judge(path: Path, descriptor: int, *, named: bool) -> None:
 
 
 def parse(text: str, path: Path | None = None) -> Settings:
-    """Turn a configuration's text into settings. Raises ConfigError."""
+    """Turn a configuration's text into settings. Raises ConfigError.
+
+    Relative paths begin at the folder of the file at `path`, wherever and by whom a command is run.
+    """
+    folder = path.absolute().parent if path else None
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -367,16 +380,39 @@ def parse(text: str, path: Path | None = None) -> Settings:
         own = dict(table_of(sink, where))
         common: dict[str, Any] = {key: own.pop(key) for key in ("use", "enabled") if key in own}
         sinks[name] = replace(
-            build(SinkTable, common, where, hidden=("options",), known_names=_RENAMED), options=own
+            build(SinkTable, common, where, hidden=("options", "folder"), known_names=_RENAMED),
+            options=own,
+            folder=folder,
         )
+    known_names = {**_misplaced(), **_RENAMED}
+    settings = build(Settings, table, "", hidden=("sinks", "path"), known_names=known_names, folder=folder)
     settings = replace(
-        build(Settings, table, "", hidden=("sinks", "path"), known_names={**_misplaced(), **_RENAMED}),
+        settings,
+        capture=_with_places(settings.capture, folder),
         profiles=profiles,
         sinks=sinks,
         path=path,
     )
     validate(settings)
     return settings
+
+
+def _with_places(capture: Capture, folder: Path | None) -> Capture:
+    """Return what is heard with recordings by the paths they were meant by. Raises ConfigError."""
+
+    def placed(where: str, source: str) -> str:
+        if source == MICROPHONE:
+            return source
+        try:
+            return str(path_of(source, folder))
+        except (ValueError, RuntimeError) as error:
+            raise ConfigError(f"{where} cannot be {source!r}: {error}") from None
+
+    sources = [
+        replace(each, source=placed(f"capture.sources[{place}].source", each.source))
+        for place, each in enumerate(capture.sources)
+    ]
+    return replace(capture, source=placed("capture.source", capture.source), sources=tuple(sources))
 
 
 def validate(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -11,7 +12,7 @@ from typing import Final
 from dotenv import dotenv_values
 
 from minuted.options import ConfigError
-from minuted.runtime import files, guard, landlock, rights
+from minuted.runtime import files, guard, landlock, rights, texts
 
 KEY_NAME: Final = "ASSEMBLYAI_API_KEY"
 KEY_CREDENTIAL: Final = "assemblyai.key"
@@ -26,6 +27,7 @@ HIDDEN_NAME: Final = "MINUTED_HIDDEN_CREDENTIALS"
 HANDED_DOWN: Final = {KEY_NAME: KEY_FD_NAME, TOKEN_SECRET_NAME: "MINUTED_TOKEN_SECRET_FD"}
 """The secrets in the environment, and the names of the descriptors that read as they."""
 _SHARED_BYTES: Final = 24
+_IS_LINE_OF_ENV: Final = re.compile(r"(export )?[A-Z][A-Z0-9_]+=.")
 _PR_SET_DUMPABLE: Final = 4
 _ENV_START, _ENV_END = 47, 48
 """Fields of /proc/self/stat after the command, counted from 0. Source: proc(5)."""
@@ -138,7 +140,7 @@ def _handed(name: str) -> str:
 
 
 def _text_of(file: Path) -> str:
-    return file.read_text(encoding="utf-8")
+    return texts.text_of(file.read_bytes())
 
 
 def read(file: Path, take: Callable[[Path], str] = _text_of) -> str:
@@ -152,11 +154,19 @@ def read(file: Path, take: Callable[[Path], str] = _text_of) -> str:
             raise ConfigError(refusal) from None
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{file.absolute()} cannot be read: {reason}") from None
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"{file.absolute()} cannot be read: {error}") from None
 
 
 def _checked(key: str, where: str) -> str:
-    """Give a key without the space around it. Raises ConfigError for what is none, not showing it."""
+    """Return a key without blanks and quotes around it. Raises ConfigError, not showing what is none."""
     key = key.strip()
+    if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'":
+        key = key[1:-1].strip()
+    if _IS_LINE_OF_ENV.match(key):
+        raise ConfigError(f"{where}: this is a line of a .env file; it is to hold the key alone")
     if not key.isascii() or not key.isprintable() or " " in key:
         # Libraries would refuse it later, and say it aloud.
         raise ConfigError(f"{where}: the key is more than one word of plain letters and digits")

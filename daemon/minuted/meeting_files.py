@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from .messages import Gap, Turn
+from .runtime import places
 from .runtime.disk import sync_folder
 from .runtime.durations import brief
 from .runtime.sealed import opened, sealed
@@ -81,6 +82,7 @@ class MeetingFiles(Sink):
 
     directory: Path
     """Where the files go, one a meeting: <room>-<year>-<month>-<day>T<hour><minute>[-<title>]."""
+    makes_folders = True
 
     @property
     @abstractmethod
@@ -121,6 +123,12 @@ class MeetingFiles(Sink):
     def speaker_of(turn: Turn) -> str:
         """Name who speaks, with several sources by the source too; "" where nobody is told from another."""
         return " ".join(filter(None, (turn.channel, turn.speaker)))
+
+    def check(self) -> str:
+        told = super().check()
+        if (self.directory / ".minuted").exists():
+            places.try_folder(self.directory / ".minuted")
+        return told
 
     def open(self) -> None:
         (self.directory / ".minuted").mkdir(parents=True, exist_ok=True)

@@ -39,8 +39,11 @@ def build(
     *,
     hidden: Iterable[str] = (),
     known_names: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> _T:
     """Make a dataclass of options from a TOML table.
+
+    `folder` is where relative paths begin; without one they are left as they are.
 
     `where` names the table in errors; `known_names` says of certain keys ("session.language_code") why
     they are not to be used. Raises ConfigError for an unknown key (with a did-you-mean),
@@ -60,7 +63,9 @@ def build(
         if name not in table and option.default is MISSING and option.default_factory is MISSING:
             raise ConfigError(f"[{where}]: {name!r} is missing and has no default")
     hints = typing.get_type_hints(cls)
-    given = {key: _convert(hints[key], value, prefix + key, known_names) for key, value in table.items()}
+    given = {
+        key: _convert(hints[key], value, prefix + key, known_names, folder) for key, value in table.items()
+    }
     try:
         return cls(**given)
     except (TypeError, ValueError) as error:
@@ -91,7 +96,13 @@ def value_of(cls: type, name: str, value: Any, where: str) -> Any:
     return _convert(typing.get_type_hints(cls)[name], value, where)
 
 
-def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] | None = None) -> Any:
+def _convert(
+    hint: Any,
+    value: Any,
+    where: str,
+    known_names: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Any:
     """Give a TOML value as the option's type, or raise ConfigError in words a person understands."""
     hint = _bare(hint)
     origin = typing.get_origin(hint)
@@ -100,13 +111,13 @@ def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] |
         if len(inner) > 1:
             for member in inner:
                 try:
-                    return _convert(member, value, where)
+                    return _convert(member, value, where, folder=folder)
                 except ConfigError:
                     continue
             raise ConfigError(f"{where} cannot be {_shown(value)}")
-        return _convert(inner[0], value, where)
+        return _convert(inner[0], value, where, folder=folder)
     if is_dataclass(hint) and isinstance(hint, type):
-        return build(hint, table_of(value, where), where, known_names=known_names)
+        return build(hint, table_of(value, where), where, known_names=known_names, folder=folder)
     if origin is Literal:
         if value in typing.get_args(hint):
             return value
@@ -114,17 +125,20 @@ def _convert(hint: Any, value: Any, where: str, known_names: Mapping[str, str] |
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _member(hint, value, where)
     if collection := _COLLECTIONS.get(origin or hint):
-        return _collected(collection, typing.get_args(hint), value, where)
+        return _collected(collection, typing.get_args(hint), value, where, folder)
     if (origin or hint) in (dict, collections.abc.Mapping, collections.abc.MutableMapping):
         inner = [*typing.get_args(hint), Any, Any][1]
-        return {key: _convert(inner, item, f"{where}.{key}") for key, item in table_of(value, where).items()}
+        return {
+            key: _convert(inner, item, f"{where}.{key}", folder=folder)
+            for key, item in table_of(value, where).items()
+        }
     if hint not in _PLAIN:
         return _taken_as_it_is(hint, value, where)
     convert, wanted, accepted = _PLAIN[hint]
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{where} is {wanted}, not {_shown(value)}")
     try:
-        return convert(value)
+        return path_of(str(value), folder) if hint in (Path, PurePath) else convert(value)
     except (RuntimeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{where} cannot be {_shown(value)}: {error}") from None
 
@@ -140,7 +154,9 @@ def _bare(hint: Any) -> Any:
             return hint
 
 
-def _collected(collection: Callable[[Any], Any], hints: tuple[Any, ...], value: Any, where: str) -> Any:
+def _collected(
+    collection: Callable[[Any], Any], hints: tuple[Any, ...], value: Any, where: str, folder: Path | None
+) -> Any:
     """Return a TOML list as the collection that an option wants; a tuple may name each of its members."""
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{where} is a list, not {_shown(value)}")
@@ -149,7 +165,9 @@ def _collected(collection: Callable[[Any], Any], hints: tuple[Any, ...], value: 
         raise ConfigError(f"{where} is a list of {len(hints)}, not {_shown(value)}")
     inner = hints if each_has_its_own else itertools.repeat(hints[0] if hints else Any)
     pairs = zip(inner, value, strict=False)
-    return collection([_convert(hint, item, f"{where}[{index}]") for index, (hint, item) in enumerate(pairs)])
+    return collection(
+        [_convert(hint, item, f"{where}[{n}]", folder=folder) for n, (hint, item) in enumerate(pairs)]
+    )
 
 
 def _member(cls: type[enum.Enum], value: Any, where: str) -> enum.Enum:
@@ -174,10 +192,24 @@ def _choices(values: Iterable[Any]) -> str:
     return " or ".join(json.dumps(value, default=str) for value in values if value != "")
 
 
-def _path(value: str | Path) -> Path:
-    if "\0" in str(value):
+def path_of(value: str | Path, folder: Path | None = None) -> Path:
+    """Return a path as it was meant, beginning at `folder` where it is relative.
+
+    Raises ValueError and RuntimeError for what would lead elsewhere.
+    """
+    text = str(value)
+    if "\0" in text:
         raise ValueError("no path has a zero in it")
-    return Path(value).expanduser()
+    if not text.strip():
+        raise ValueError("it is empty")
+    if variable := _VARIABLE.search(text):
+        raise ValueError(
+            f"{variable[0]} is not replaced by its value here: write the whole path, or begin it with ~/"
+        )
+    return Path(folder or "", Path(text).expanduser())
+
+
+_VARIABLE: Final = re.compile(r"\$([A-Z_][A-Z0-9_]*\b|\{\w+\})")
 
 
 def _same(value: Any) -> Any:
@@ -195,8 +227,8 @@ _PLAIN: Final[dict[Any, tuple[Callable[[Any], Any], str, tuple[type, ...]]]] = {
     int: (int, "a whole number", (int,)),
     float: (float, "a number", (int, float)),
     str: (str, "a string", (str,)),
-    Path: (_path, "a path", (str, Path)),
-    PurePath: (_path, "a path", (str, Path)),
+    Path: (path_of, "a path", (str, Path)),
+    PurePath: (path_of, "a path", (str, Path)),
     # A date with a time is a date to Python, but not to a reader.
     dt.datetime: (_same, "a date with a time, as 2026-11-30T09:00:00", (dt.datetime,)),
     dt.date: (_date, "a date, as 2026-11-30", (dt.date,)),

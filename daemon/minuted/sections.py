@@ -158,6 +158,8 @@ class SinkTable:
     enabled: bool = True
     """False switches the sink off and keeps its table."""
     options: dict[str, Any] = field(default_factory=dict, repr=False)  # secrets may be among them
+    folder: Path | None = None
+    """Where its relative paths begin."""
 
 
 def check_ranges(capture: Capture, engine: Engine, meeting: Meeting, journal: Journal) -> None:

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field
 from functools import partial
-from typing import Any, dataclass_transform
+from pathlib import Path
+from typing import Any, ClassVar, dataclass_transform
 
 from .messages import Gap, Turn
 
@@ -57,6 +58,9 @@ class Sink(ABC):
     the turn's being delivered, and is here again at the next `open`: how far a file was written, say.
     Empty on the first start. A try that fails leaves no trace in it."""
 
+    makes_folders: ClassVar[bool] = False
+    """Whether it makes the folder of its `path`, or its `directory`, where that is missing."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, annotation in inspect.get_annotations(cls).items():
@@ -66,6 +70,22 @@ class Sink(ABC):
 
     def open(self) -> None:
         """Get ready. Called once before any turn, and again should it fail."""
+
+    def check(self) -> str:
+        """Return in a few words where turns go; raise, with the reason, where they could not get there.
+
+        Called by `minuted check` alone, before anything else, as the user and in the sandbox in which the
+        sink will run. Nothing is sent, and nothing is left behind. As it stands here, it tries whether a file
+        could be written at the option `path`, or in the folder `directory`, where a sink has one of these.
+        """
+        from .runtime import places  # noqa: PLC0415  # the sink itself has no use for it
+
+        path, directory = (getattr(self, option, None) for option in ("path", "directory"))
+        if isinstance(path, Path):
+            places.try_file(path, makes_folder=self.makes_folders)
+        if isinstance(directory, Path):
+            places.try_folder(directory, makes_folder=self.makes_folders)
+        return ", ".join(f"to {place}" for place in (path, directory) if isinstance(place, Path))
 
     @abstractmethod
     def write(self, turn: Turn) -> None:

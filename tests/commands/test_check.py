@@ -233,7 +233,9 @@ def test_sockets_that_a_killed_run_left_are_named(settings):
 
 
 def test_a_run_that_is_not_well_is_a_warning(settings):
-    finding = check._running({"state": "degraded", "pid": 7, "stages": {"capture": {"state": "backoff"}}})
+    finding = check.running_finding(
+        {"state": "degraded", "pid": 7, "stages": {"capture": {"state": "backoff"}}}
+    )
     assert (finding.ok, finding.warns) == (True, True)
     assert finding.text == "degraded as process 7, capture is backoff"
 

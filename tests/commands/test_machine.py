@@ -1,5 +1,6 @@
 """What `minuted check` finds out about the machine."""
 
+import calendar
 import ctypes
 import os
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minuted.commands import machine
-from minuted.config import Journal, Settings
+from minuted.config import ConfigError, Journal, Settings
 from rights import as_user
 
 MOUNTS = """\
@@ -103,3 +104,47 @@ def test_devices_that_may_be_used_are_counted(tmp_path: Path) -> None:
     (tmp_path / "pcmC0D0c").touch(0o660)
     (tmp_path / "pcmC0D0p").touch(0o660)
     assert machine.sound_devices(tmp_path) == (True, "1 recording devices")
+
+
+@pytest.mark.parametrize("year", [1970, 2001, 2025, 2047, 2106])
+def test_a_clock_that_was_never_set_is_refused(year: int) -> None:
+    """Certificates are good for a time, and so is nothing to a machine that does not know it."""
+    with pytest.raises(
+        ConfigError, match=f"it says {year}-01-01, which cannot be: .* timedatectl set-ntp true"
+    ):
+        machine.refuse_clock(calendar.timegm((year, 1, 1, 0, 0, 0)))
+
+
+@pytest.mark.parametrize("year", [2026, 2030, 2045])
+def test_a_clock_that_may_be_right_is_taken(year: int) -> None:
+    machine.refuse_clock(calendar.timegm((year, 1, 2, 0, 0, 0)))
+
+
+def test_without_room_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "FREE_BYTES_MIN", 1 << 60)
+    with pytest.raises(ConfigError, match=f"MB free for state_dir in {tmp_path}: nothing can be kept"):
+        machine.disk(Settings(state_dir=tmp_path))
+
+
+def test_a_file_system_without_locks_or_syncs_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert machine.locking(tmp_path) == "files there can be locked and brought to the disk"
+
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    for name in ("flock", "fsync"):
+        with monkeypatch.context() as patch:
+            patch.setitem(machine._STEPS, name, refuse)
+            with pytest.raises(
+                ConfigError, match=f"^{name} does not work on files in state_dir, {tmp_path}: "
+            ):
+                machine.locking(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_that_can_be_written_is_not_read_only(tmp_path: Path) -> None:
+    assert not machine.is_read_only(tmp_path)
+    mounts = "22 1 0:20 / / rw - ext4 /dev/vda1 rw\n23 22 0:21 / /ro ro - ext4 /dev/vda2 ro,noatime\n"
+    assert machine._mount(Path("/ro/x"), mounts) == ("ext4", "ro,noatime")

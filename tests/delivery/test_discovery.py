@@ -438,3 +438,10 @@ def test_the_survey_has_a_row_for_every_sink(folder: Path, make_settings: Settin
         "wrong": "enabled",
         "broken": "enabled",
     }
+
+
+def test_a_sink_s_relative_path_begins_at_the_configuration_s_folder(tmp_path: Path) -> None:
+    settings = config.parse('[sinks.file_log]\npath = "turns.jsonl"\n', tmp_path / "minuted.toml")
+    file = discovery.find("file_log", settings)
+    sink = discovery.make("file_log", settings.sinks["file_log"], discovery.load(file), file)
+    assert vars(sink)["path"] == tmp_path / "turns.jsonl"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostile_texts import HOSTILE, TORN, controls
-from minuted.runtime.texts import clean, is_clean, json_line, shortened, title_of
+from minuted.runtime.texts import clean, is_clean, json_line, shortened, text_of, title_of
 
 ANY_TEXT = st.text(st.characters(categories=None, exclude_categories=()), max_size=50)
 
@@ -82,3 +82,21 @@ SPEAKING = (
 )
 def test_a_recording_s_title_is_its_name_without_the_ending(name: str, title: str) -> None:
     assert title_of(name) == title
+
+
+@pytest.mark.parametrize("data", [b"a\nb\n", b"\xef\xbb\xbfa\r\nb\r\n", b"a\rb\r"])
+def test_a_file_of_any_editor_is_one_text(data: bytes) -> None:
+    assert text_of(data) == "a\nb\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("a".encode("utf-16"), "UTF-16 text: save it as UTF-8"),
+        (b"\0a", "there are zero bytes in it: save it as UTF-8 text"),
+        (b"caf\xe9", "not UTF-8 text"),
+    ],
+)
+def test_what_is_no_text_says_why(data: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        text_of(data)

@@ -307,3 +307,25 @@ def test_another_user_s_link_is_not_followed(tmp_path):
     os.lchown(path, 0, 0)
     opened("file_log", path=path).write(turn(1))
     assert (tmp_path / "elsewhere").exists()
+
+
+def test_a_check_takes_what_a_write_would_and_refuses_the_rest(tmp_path):
+    sink = opened("file_log", path=tmp_path / "turns.jsonl")
+    for name in ("turns.jsonl", "new.jsonl", "new/folder/turns.jsonl"):
+        sink.path = tmp_path / name
+        assert sink.check() == f"to {tmp_path / name}"
+    assert [place.name for place in tmp_path.iterdir()] == ["turns.jsonl"]
+    sink.path = tmp_path
+    with pytest.raises(OSError, match="is a folder"):
+        sink.check()
+
+
+@needs_root
+def test_a_check_refuses_a_stranger_s_link_as_a_write_does(tmp_path):
+    sink = opened("file_log", path=tmp_path / "turns.jsonl")
+    sink.path = tmp_path / "link"
+    sink.path.symlink_to(tmp_path / "turns.jsonl")
+    assert sink.check()
+    os.chown(sink.path, 4711, -1, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="is another user's link: remove it"):
+        sink.check()

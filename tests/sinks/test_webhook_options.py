@@ -148,3 +148,25 @@ def test_a_timeout_has_bounds(timeout_s):
     """One of zero never delivers, one of hours holds up the stop."""
     with pytest.raises(ValueError, match="timeout_s"):
         opened("webhook", url="https://example.org", timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("around", ["\ufeff{}\r\n", '"{}"', "  '{}' \n"])
+def test_a_secret_s_file_may_come_from_any_editor(receiver, tmp_path, around):
+    file = tmp_path / "secret"
+    file.write_text(around.format(SECRET), encoding="utf-8")
+    with closing(opened("webhook", url=receiver.url, secret_file=file)) as sink:
+        sink.write(turn(1))
+    (post,) = receiver.posts
+    Verifier(SECRET).verify(post.body, post.headers)
+
+
+def test_a_check_says_where_to_and_whether_signed_and_asks_nobody(receiver, tmp_path):
+    sink = opened("webhook", url=f"{receiver.url}?token=abc", secret=SECRET)
+    assert sink.check() == f"to {webhook.origin_of(receiver.url)}, signed"
+    sink.secret, sink.secret_file = "", tmp_path / "gone"
+    with pytest.raises(FileNotFoundError):
+        sink.check()
+    sink.secret_file = None
+    assert sink.check() == f"to {webhook.origin_of(receiver.url)}, not signed"
+    assert not receiver.posts
+    sink.close()

@@ -7,14 +7,16 @@ import platform
 import socket
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from minuted import __version__, bus, claims, keys, models
-from minuted.addresses import shown_url
+from minuted.addresses import host_and_port, shown_url
 from minuted.config import (
     LOOPBACK,
     ConfigError,
@@ -25,11 +27,13 @@ from minuted.config import (
 )
 from minuted.control import status_of
 from minuted.live_settings import LOCAL, read_terms, refusal
-from minuted.runtime import guard, service
+from minuted.options import path_of
+from minuted.runtime import guard, service, texts
 from minuted.runtime.durations import brief
 from minuted.session_notes import Note, notes
 
-from . import machine, printing
+from . import certificates, machine, network, printing, sink_check
+from .finding import Finding, judged, line, looked
 
 ENGINE_LIBRARY: Final = "moonshine_voice"
 SAID: Final = {
@@ -40,74 +44,128 @@ SAID: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, whether it will do, and what is there or is to be done."""
-
-    what: str
-    ok: bool
-    text: str
-    warns: bool = False
-    """It works, and will some day not, or not as it should."""
+def run(settings: Callable[[], Settings], *, online: bool = False, as_json: bool = False) -> int:
+    """Look from here, print a line for everything, and return 78 when something does not work."""
+    return report(findings(settings, online=online), as_json=as_json)
 
 
-def run(settings: Callable[[], Settings], *, online: bool = False) -> int:
+def report(found: Iterable[Finding], *, as_json: bool = False) -> int:
     """Print a line for everything; 78 when something does not work. Warnings are none of that."""
-    found = []
-    for finding in findings(settings, online=online):
-        found.append(finding)
-        printing.say(line(finding, printing.encoding()), flush=True)
-    return 0 if all(finding.ok for finding in found) else 78
+    ok = True
+    for finding in found:
+        ok = ok and finding.ok
+        if as_json:
+            printing.say_json(finding.to_map())
+        else:
+            printing.say(line(finding, printing.encoding()), flush=True)
+    return 0 if ok else 78
 
 
-def line(finding: Finding, encoding: str = "utf-8") -> str:
-    level = 2 if not finding.ok else 1 if finding.warns else 0
-    mark = "✓!✗"[level]
-    try:
-        "✓✗".encode(encoding)
-    except UnicodeEncodeError:
-        mark = ("ok ", "(!)", "NO ")[level]
-    return f"{mark} {finding.what:<16} {finding.text}"
+def findings(
+    load_settings: Callable[[], Settings],
+    *,
+    online: bool = False,
+    part: str = "",
+    config: Path | None = None,
+) -> Iterator[Finding]:
+    """Look at one thing after the other; without a configuration there is nothing more to look at.
 
-
-def findings(load_settings: Callable[[], Settings], *, online: bool = False) -> Iterator[Finding]:
-    """Look at one thing after the other; without a configuration there is nothing more to look at."""
-    yield Finding("versions", ok="missing" not in versions(), text=versions())
+    `part` is the one stage that is to run here, "" all of them; `config` is where the settings come from.
+    """
+    if part in ("", "transcription"):
+        yield Finding("versions", ok="missing" not in versions(), text=versions())
     try:
         settings = load_settings()
     except ConfigError as error:
-        yield Finding("configuration", ok=False, text=str(error))
+        text = f"{error}{_opening([config] if config else [])}"
+        yield Finding("configuration", ok=False, text=text)
         return
     yield Finding("configuration", ok=True, text=str(settings.path or "no file found, so the defaults hold"))
-    running = status_of(settings, "supervisor", timeout_s=0.5) if _may_run(settings) else None
+    settings, key = _decided(settings)
+    running = status_of(settings, "supervisor", timeout_s=0.5) if may_run(settings) else None
+    stage, _, name = part.partition("/")
+    if stage in ("", "transcription"):
+        yield from _core(settings, running, key, online=online)
+    elif stage == "engine":
+        yield looked("service", lambda: _service(settings, running=True))
+    if stage in ("", "capture"):
+        yield from _sound(settings, name)
+    if stage in ("", "delivery"):
+        yield from _sinks(settings, [name] if name else list(settings.sinks))
+    if stage in ("", "transcription"):
+        yield from _secrets_seen(settings)
+
+
+def _decided(settings: Settings) -> tuple[Settings, str]:
+    """Return the settings with a service that is known, and why its key cannot be used if it cannot."""
+    try:
+        return replace(settings, engine=replace(settings.engine, service=settings.service)), ""
+    except ConfigError as error:
+        engine = replace(settings.engine, service="assemblyai")
+        return replace(settings, engine=engine), str(error)
+
+
+def _opening(files: Iterable[Path]) -> str:
+    """Return the lines that let this user's group read files that are there and closed to it."""
+    group = machine.group_name(os.getegid())
+    closed = [file.absolute() for file in files if os.path.lexists(file) and not os.access(file, os.R_OK)]
+    lines = [f"chgrp {group} {file} && chmod 640 {file}" for file in closed]
+    return f"; run: {'; '.join(lines)}" if lines else ""
+
+
+def _core(
+    settings: Settings, running: Mapping[str, Any] | None, key: str, *, online: bool
+) -> Iterator[Finding]:
     if running:
-        yield _running(running)
-    for key in ("state_dir", "runtime_dir"):
-        yield _judged(key, lambda key=key: _owned_folder(key, settings))  # type: ignore[misc]
-    yield _judged("file system", lambda: _file_system(settings))
-    yield _judged("disk", lambda: machine.disk(settings))
-    yield _judged("clock", machine.clock)
-    yield _looked("sockets", lambda: _sockets(settings, running=running is not None))
-    yield _looked("turn socket", lambda: _turn_socket(settings))
-    yield _looked("service", lambda: _service(settings, running=running is not None))
+        yield running_finding(running)
+    if moved := _moved(settings):
+        yield Finding("paths", ok=True, text=moved, warns=True)
+    for folder in ("state_dir", "runtime_dir"):
+        yield judged(folder, lambda folder=folder: _owned_folder(folder, settings))  # type: ignore[misc]
+    yield judged("file system", lambda: _file_system(settings))
+    if not running and settings.state_dir.is_dir() and os.access(settings.state_dir, os.W_OK | os.X_OK):
+        yield looked("locks", lambda: machine.locking(settings.state_dir))
+        yield looked("journal", lambda: _journal(settings))
+    yield judged("disk", lambda: machine.disk(settings))
+    yield judged("clock", machine.clock)
+    yield looked("sockets", lambda: _sockets(settings, running=running is not None))
+    yield looked("turn socket", lambda: _turn_socket(settings, bind=running is None))
+    service = Finding("service", ok=False, text=key)
+    if not key:
+        service = looked("service", lambda: _service(settings, running=running is not None))
+    yield service if service.ok else replace(service, text=f"{service.text}{_opening(settings.key_files)}")
+    yield looked("network", lambda: network.way(settings))
+    if settings.token_server.certificate and settings.token_server.private_key:
+        pair = settings.token_server.certificate, settings.token_server.private_key
+        yield judged("token server", lambda: certificates.look(*pair))
     yield from _model(settings)
-    for note in _notes(settings):
+    yield from session_findings(settings, settings.service)
+    if online and not key:
+        yield judged("online", lambda: _online(settings))
+    if settings.profiles or settings.session.keyterms_file:
+        yield looked("key terms", lambda: _keyterms(settings))
+        yield judged("profiles", lambda: _profiles(settings))
+
+
+def session_findings(settings: Settings, service: str) -> Iterator[Finding]:
+    for note in notes(settings.session, local=service == "local"):
         text = f"session.{note.key} {SAID[note.kind]}: {note.text}"
         yield Finding("session", ok=note.kind != "refused", text=text, warns=True)
-    if online:
-        yield _judged("online", lambda: _online(settings))
-    if settings.profiles or settings.session.keyterms_file:
-        yield _looked("key terms", lambda: _keyterms(settings))
-        yield _judged("profiles", lambda: _profiles(settings))
+
+
+def _sound(settings: Settings, name: str) -> Iterator[Finding]:
     if not settings.sources[0].is_recording:
-        yield _judged("sound devices", machine.sound_devices)
+        yield judged("sound devices", machine.sound_devices)
     for source in settings.sources:
-        what = f"source {source.name}".rstrip()
-        yield _looked(what, lambda source=source: _source(source))  # type: ignore[misc]
-    if (many := len(settings.sources)) > 1 and settings.service != "local":
+        if not name or source.name == name:
+            what = f"source {source.name}".rstrip()
+            yield looked(what, lambda source=source: _source(source))  # type: ignore[misc]
+    if (many := len(settings.sources)) > 1 and settings.service != "local" and not name:
         text = f"{many} sources are {many} sessions at once, and cost {many} times as much as one"
         yield Finding("price", ok=True, text=text, warns=True)
-    yield from _sinks(settings)
+
+
+def _secrets_seen(settings: Settings) -> Iterator[Finding]:
     for file, whose in _secrets(settings):
         if guard.readable(file):
             text = f"{file} can be read by every user of this machine, and {whose}; run: chmod o-r {file}"
@@ -164,29 +222,11 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding("model", ok=True, text=f"{name}: {note}", warns=bool(models.warning(name)))
 
 
-def _looked(what: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(what, ok=True, text=look())
-    except ConfigError as error:
-        return Finding(what, ok=False, text=str(error))
-
-
-def _judged(what: str, judge: Callable[[], tuple[bool, str]]) -> Finding:
-    """Look at something that is a warning at worst."""
-    try:
-        well, text = judge()
-    except ConfigError as error:
-        return Finding(what, ok=False, text=str(error))
-    except OSError as error:
-        well, text = False, f"cannot be looked at: {error.strerror}"
-    return Finding(what, ok=True, text=text, warns=not well)
-
-
 def _notes(settings: Settings) -> list[Note]:
     return notes(settings.session, local=settings.service == "local")
 
 
-def _running(status: Mapping[str, Any]) -> Finding:
+def running_finding(status: Mapping[str, Any]) -> Finding:
     unwell = [
         f"{name} is {row['state']}"
         for name, row in status.get("stages", {}).items()
@@ -262,10 +302,10 @@ def _secrets(settings: Settings) -> Iterator[tuple[Path, str]]:
             if key == "secret" and settings.path:
                 yield settings.path, f"holds the secret of [sinks.{name}]"
             elif "secret" in key and isinstance(value, str):
-                yield Path(value).expanduser(), f"holds the secret of [sinks.{name}]"
+                yield path_of(value, table.folder), f"holds the secret of [sinks.{name}]"
 
 
-def _may_run(settings: Settings) -> bool:
+def may_run(settings: Settings) -> bool:
     return Path(settings.control_endpoint("supervisor").removeprefix("ipc://")).exists()
 
 
@@ -290,6 +330,7 @@ def _owned_folder(key: str, settings: Settings) -> tuple[bool, str]:
     service = guard.owner(settings.state_dir.resolve())
     if os.geteuid() != 0 or guard.owner(folder.resolve()) != service or service in (None, 0):
         claims.refuse_foreign(key, folder)
+        claims.refuse_foreign_files(key, folder)
         if folder.is_dir() and folder.stat().st_mode & stat.S_IWOTH:
             return False, f"{text}: every user of this machine can put files there; run: chmod o-w {folder}"
         return True, text
@@ -316,15 +357,83 @@ def _unusable(key: str, folder: Path, reason: str | None) -> ConfigError:
     )
 
 
-def _turn_socket(settings: Settings) -> str:
+def _journal(settings: Settings) -> str:
+    """Look at the turn journal of a minuted that does not run. Raises ConfigError for another version's."""
+    path = settings.state_dir / "turns.db"
+    if not path.exists():
+        return "none yet"
+    from minuted.journal import turns  # noqa: PLC0415  # it loads the clock and more
+
+    uri = f"file:{quote(str(path.absolute()))}?immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            for table, wanted in turns.COLUMNS.items():
+                found = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+                if found and found != list(wanted):
+                    has = ", ".join(found)
+                    raise ConfigError(
+                        f"{path} is another version's ({table} has {has}) and would be put aside: go back to "
+                        "that version of minuted, or move the file away"
+                    )
+    except sqlite3.Error as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error}): what can be is copied into a new one at the next start"
+        ) from None
+    return f"{path}"
+
+
+def _moved(settings: Settings) -> str:
+    """Return which relative paths mean another place than to versions that began at the working folder."""
+    if settings.path is None:
+        return ""
+    try:
+        table = tomllib.loads(texts.text_of(settings.path.read_bytes()))
+    except (OSError, ValueError):
+        return ""
+    sinks = table.get("sinks", {}).values()
+    named = [table.get("state_dir"), *(sink.get(key) for sink in sinks for key in ("path", "directory"))]
+    begin, here = settings.path.absolute().parent, Path.cwd()
+    moved = [
+        f"{here / path} is not {begin / path}, where it is kept now"
+        for path in named
+        if isinstance(path, str)
+        and not Path(path).expanduser().is_absolute()
+        and here != begin
+        and (here / path).exists()
+        and not (begin / path).exists()
+    ]
+    if not moved:
+        return ""
+    return f"relative paths begin at {settings.path}'s folder, not at the working one: {'; '.join(moved)}"
+
+
+def _turn_socket(settings: Settings, *, bind: bool = False) -> str:
     doors, path = keys.doors(settings), Path(settings.turns_endpoint.removeprefix("ipc://"))
     if path.parent != settings.runtime_dir and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         raise ConfigError(f"publish.turns: {path.parent} is not a folder that can be written to")
     if doors[0] is None:
         return settings.turns_endpoint
+    for door in doors if bind else ():
+        _try_door(door.endpoint if door else "")
     many = len(keys.listed(settings))
     clients = "1 client" if many == 1 else f"{many} clients"
     return f"{settings.turns_endpoint}, and {doors[0].endpoint} for {clients} with a key"
+
+
+def _try_door(endpoint: str) -> None:
+    """Raise ConfigError where ZeroMQ could not listen there."""
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()
+    except OSError as error:
+        raise ConfigError(
+            f"publish.turns: ZeroMQ needs AF_NETLINK sockets for tcp:// ({error.strerror}): give them with "
+            "RestrictAddressFamilies=AF_NETLINK (systemctl edit minuted)"
+        ) from None
+    host, port = host_and_port(endpoint.removeprefix("tcp://"))
+    try:
+        network.bind(host, int(port))
+    except ConfigError as error:
+        raise ConfigError(f"publish.turns: {error}") from None
 
 
 def _service(settings: Settings, *, running: bool) -> str:
@@ -337,8 +446,12 @@ def _service(settings: Settings, *, running: bool) -> str:
             "the local engine is not installed: pip install 'minuted[local]', or give an AssemblyAI key"
         )
     model_dir = settings.engine.model_dir
-    if model_dir is not None and not model_dir.is_dir():
-        raise ConfigError(f"engine.model_dir: {model_dir} is not a folder")
+    if model_dir is not None:
+        if closed := _closed(model_dir):
+            us = guard.user(os.geteuid())
+            raise ConfigError(f"engine.model_dir: {us} may not read {closed}; run: chmod o+rx {closed}")
+        if not model_dir.is_dir():
+            raise ConfigError(f"engine.model_dir: {model_dir} is not a folder")
     url = urlsplit(settings.engine.url)
     if settings.engine.url and (url.scheme != "ws" or url.hostname not in LOOPBACK):
         raise ConfigError(
@@ -347,7 +460,10 @@ def _service(settings: Settings, *, running: bool) -> str:
         )
     port = url.port
     if port and not running:
-        _check_port(port)
+        try:
+            network.bind("127.0.0.1", port)
+        except ConfigError as error:
+            raise ConfigError(f"engine.url: {error}") from None
     model = str(model_dir) if model_dir else "the bundled English one"
     return f"local engine on {f'port {port}' if port else 'a free port'}, model {model}"
 
@@ -379,15 +495,6 @@ def _profiles(settings: Settings) -> tuple[bool, str]:
     return not wrong, "; ".join(wrong) or ", ".join(settings.profiles) or "none"
 
 
-def _check_port(port: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigError(f"engine.url: port {port} cannot be used: {error.strerror}") from None
-
-
 def _source(wanted: SoundSource) -> str:
     if not wanted.is_recording:
         from minuted.capture import microphone  # noqa: PLC0415  # it starts PortAudio
@@ -402,13 +509,20 @@ def _source(wanted: SoundSource) -> str:
     return f"{wanted.source}, {brief(recording.duration_s)} at {recording.rate_hz} Hz"
 
 
-def _sinks(settings: Settings) -> Iterator[Finding]:
-    from minuted.delivery import discovery  # noqa: PLC0415  # it runs the sinks' files
-
+def _sinks(settings: Settings, names: list[str]) -> Iterator[Finding]:
     if not settings.sinks:
         yield Finding("sinks", ok=True, text="none configured: turns go to the turn socket alone")
-    for row in discovery.survey(settings, load_modules=True):
-        if row.name in settings.sinks:
-            ok = row.state in ("enabled", "off")
-            text = row.reason if row.reason and not ok else f"{row.state}, {row.path}"
-            yield Finding(f"sink {row.name}", ok=ok, text=text if ok else f"{row.state}: {text}")
+    for folder in settings.sink_dirs:
+        if closed := _closed(folder):
+            text = f"sink_dirs: {guard.user(os.geteuid())} may not read {closed}; run: chmod o+rx {closed}"
+            yield Finding("sinks", ok=False, text=text)
+    yield from sink_check.findings(settings, [name for name in names if name in settings.sinks])
+
+
+def _closed(folder: Path) -> Path | None:
+    """Return what keeps this user from a folder's files: it, or one above it; None where nothing does."""
+    way = [place for place in guard.way(folder) if os.path.isdir(place)]  # noqa: PTH112  # Path's raises
+    last = way[-1] if way and way[-1] == folder.resolve() else None
+    return next(
+        (place for place in way if not os.access(place, os.X_OK | (os.R_OK if place == last else 0))), None
+    )

@@ -11,6 +11,7 @@ from minuted.addresses import shown_url
 from minuted.config import STATE_NAME, Settings, SinkTable
 from minuted.journal import cursor
 from minuted.messages import Turn
+from minuted.options import path_of
 
 from . import printing
 from .records import stored
@@ -96,23 +97,26 @@ def _place(table: SinkTable, before: Before) -> str:
     if 0 < len(changed) <= FILES_SHOWN_MAX:
         return ", ".join(map(str, sorted(changed)))
     for value in table.options.values():
-        text = str(value)
-        if text.startswith(("http://", "https://")):
-            return shown_url(text)
-        if text.startswith(("/", "~")):
-            path = Path(text).expanduser()
-            return f"{len(changed)} files in {path}" if changed else str(path)
+        if isinstance(value, str) and value.startswith(("http://", "https://")):
+            return shown_url(value)
+    for path in _paths(table):
+        return f"{len(changed)} files in {path}" if changed else str(path)
     return "a place of its own"
+
+
+def _paths(table: SinkTable) -> Iterator[Path]:
+    """Return the files and folders that a sink's options name."""
+    for key, value in table.options.items():
+        if isinstance(value, str) and (key in ("path", "directory") or value.startswith(("/", "~"))):
+            with suppress(ValueError, RuntimeError):
+                yield path_of(value, table.folder)
 
 
 def _files(table: SinkTable) -> Iterator[tuple[Path, int]]:
     """Return the files in a sink's folders, and when each was changed."""
-    for value in table.options.values():
-        if isinstance(value, str) and value.startswith(("/", "~")):
-            with suppress(OSError), os.scandir(Path(value).expanduser()) as entries:
-                yield from (
-                    (Path(entry.path), entry.stat().st_mtime_ns) for entry in entries if _is_whole(entry)
-                )
+    for path in _paths(table):
+        with suppress(OSError), os.scandir(path) as entries:
+            yield from ((Path(entry.path), entry.stat().st_mtime_ns) for entry in entries if _is_whole(entry))
 
 
 def _is_whole(entry: "os.DirEntry[str]") -> bool:

@@ -163,7 +163,7 @@ def make(name: str, table: SinkTable, cls: type[Sink], file: SinkFile) -> Sink:
     given = {key: value for key, value in table.options.items() if key != TIMEOUT or has_own}
     try:
         _explain_unknown(given, cls, f"sinks.{name}", file)
-        sink = build(cls, given, f"sinks.{name}")
+        sink = build(cls, given, f"sinks.{name}", folder=table.folder)
         sink.name = name
         timeout_of(table, sink)
     except ConfigError:

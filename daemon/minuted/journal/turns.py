@@ -64,7 +64,7 @@ CREATE TABLE IF NOT EXISTS turns (
 CREATE INDEX IF NOT EXISTS turns_by_seq ON turns (seq);
 CREATE INDEX IF NOT EXISTS turns_of_meetings ON turns (meeting_id, place);
 """
-_COLUMNS: Final = {
+COLUMNS: Final = {
     "state": ("key", "value"),
     "records": ("seq", "at_ms", "record"),
     "turns": ("id", "meeting_id", "place", "seq", "labels"),
@@ -118,7 +118,7 @@ class TurnJournal:
         self._database = database.opened(
             path,
             _SCHEMA,
-            _COLUMNS,
+            COLUMNS,
             (f"wal_autocheckpoint={WAL_PAGES}", f"journal_size_limit={WAL_BYTES_KEPT}"),
             wait_s=OPEN_WAIT_S_MAX,
             on_wait=on_wait,

@@ -3,6 +3,7 @@
 Sources: ECMA-48 (C0 and C1 controls), UAX 9 (bidirectional controls), UAX 14 (what ends a line).
 """
 
+import codecs
 import json
 import math
 import re
@@ -22,6 +23,22 @@ _SURROGATES: Final = r"\ud800-\udfff"
 _UNSAFE: Final = re.compile(f"[{_CONTROLS}{_INVISIBLE}{_SURROGATES}]")
 _REPLACED: Final = ((re.compile(f"[{_CONTROLS}]"), " "), (re.compile(f"[{_INVISIBLE}]"), ""))
 _TORN: Final = re.compile(f"[{_SURROGATES}]")
+
+
+def text_of(data: bytes) -> str:
+    """Return the text of a file that any editor may have written: UTF-8, with line feeds.
+
+    Raises ValueError with the reason where it is none.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("UTF-16 text: save it as UTF-8")
+    if b"\0" in data:
+        raise ValueError("there are zero bytes in it: save it as UTF-8 text")
+    try:
+        text = data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def is_clean(text: str) -> bool:

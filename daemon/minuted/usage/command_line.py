@@ -91,14 +91,21 @@ def parser(version: str) -> argparse.ArgumentParser:
         "check",
         "look at everything a run needs",
         "One line each, with what to do about it; nothing is changed. Exit status 78 says that something "
-        "does not work; warnings (!) are no reason.",
+        "does not work; warnings (!) are no reason. As root, an installed service's configuration is "
+        "looked at in the service's own sandbox and as its user.",
         "minuted check --config minuted.toml",
+        "sudo minuted check",
         "minuted check --online",
     )
     check.add_argument(
         "--online",
         action="store_true",
         help="open a session at the service and end it at once: is the key taken?",
+    )
+    check.add_argument(
+        "--json",
+        action="store_true",
+        help='a JSON object a line: what, state ("well", "warning", "wrong"), text',
     )
     _add_input(check)
     devices = add(
