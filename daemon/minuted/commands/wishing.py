@@ -25,7 +25,7 @@ class NotDoneError(OSError):
 
 def wish(settings: Settings, op: str, **details: Any) -> dict[str, Any]:
     """Give what came of it. Raises NotDoneError."""
-    _look(settings)
+    _look(settings, "; nothing was changed")
     name, began_s = secrets.token_hex(8), time.monotonic()
     try:
         ask(settings, STAGE, op, DONE_S_MAX, wish=name, before_s=began_s + DONE_S_MAX, **details)
@@ -53,8 +53,8 @@ def told(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def _look(settings: Settings) -> None:
+def _look(settings: Settings, more: str = "") -> None:
     """Raise NotDoneError, saying why, where there is no socket to ask on, or none for us."""
     socket = Path(settings.control_endpoint(STAGE).removeprefix("ipc://"))
     if not os.access(socket, os.W_OK):
-        raise NotDoneError(f"{status.absence(settings)}; nothing was changed")
+        raise NotDoneError(f"{status.absence(settings)}{more}")
