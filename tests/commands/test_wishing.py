@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minuted.commands.wishing import NotDoneError, wish
+from minuted.commands.wishing import NotDoneError, told, wish
 from minuted.config import Settings
 from minuted.control import ControlServer
 from minuted.transcription.wishes import Wishes
@@ -91,3 +91,8 @@ def test_a_restart_in_the_middle_is_said(settings: Settings) -> None:
     with pytest.raises(NotDoneError, match="restarted in the middle of it"):
         wish(settings, "configure")
     server.close()
+
+
+def test_who_only_asks_is_not_told_that_nothing_was_changed(make_settings: Callable[..., Settings]) -> None:
+    with pytest.raises(NotDoneError, match=r"not running here \(runtime_dir [^;]*\)$"):
+        told(make_settings())

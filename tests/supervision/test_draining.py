@@ -2,7 +2,7 @@
 
 import pytest
 
-from minuted.supervision.draining import Step, bound_s, progress, shortfall, step_of
+from minuted.supervision.draining import Step, Stop, bound_s, progress, shortfall, step_of
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,12 @@ def test_what_is_left_is_said_in_a_few_words(stage, status, text):
 def test_a_reason_is_not_told_twice():
     text = shortfall("delivery/x", {"reason": "needs 'y'"}, "failed to load: needs 'y'")
     assert text == "x did not finish (failed to load: needs 'y')"
+
+
+def test_one_shortfall_is_one_sentence(make_settings):
+    """A transcription that was not drained in time also ends with a failure."""
+    stop = Stop(make_settings(), [], now_s=0.0, asked=True, wake=lambda: None)
+    stop._fall_short("transcription", "not drained")
+    stop._fall_short("transcription", "not drained")
+    stop.close()
+    assert stop.shortfalls == ["transcription did not finish (not drained)"]

@@ -211,7 +211,9 @@ class Stop:
 
     def _fall_short(self, stage: str, reason: str) -> None:
         status = self._asker.statuses.get(stage, {})
-        self.shortfalls.append(shortfall(stage, status, reason))
+        # What was not drained in time also ends with a failure: one sentence says both.
+        if (text := shortfall(stage, status, reason)) not in self.shortfalls:
+            self.shortfalls.append(text)
         log.error("not_finished", child=stage, reason=reason, lag=status.get("lag", 0))
 
     def _at(self, step: Step) -> list[Child]:

@@ -50,6 +50,8 @@ NO_WORDS: Final = "no-words"
 """The reason of a gap where somebody seems to have spoken and the service told no words, twice."""
 UNREADABLE_MAX: Final = 3
 """Sessions that may break on the same sound; then it is declared unheard, and the next begins after it."""
+SOUNDLESS_MAX: Final = 100
+"""Stretches without sound remembered, for how much is still to be heard."""
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +93,8 @@ class Minutes:
         self._unreadable = (-1, 0)
         # Found, and still to be declared: in the sound that came in, and what was given up since.
         self._holes: deque[Hole] = deque()
+        # Numbers that no sound has had: between two runs, or while the device was gone.
+        self._soundless: deque[Hole] = deque(maxlen=SOUNDLESS_MAX)
         self._given_up: deque[Hole] = deque()
         self._unsure: dict[int, Hole] = {}
         self._give_up_what_is_gone(intake.gone_before)
@@ -127,6 +131,7 @@ class Minutes:
             self.marks.begin(first)
         for hole in holes:
             self.marks.skip(hole.from_number, hole.to_number)
+        self._soundless.extend(holes)
         self._holes.extend(hole for hole in holes if hole.reason)
         for hole in self._intake.missing():
             is_last = hole.from_number >= self._intake.sound_before
@@ -495,8 +500,13 @@ class Minutes:
 
     def _seconds(self, ranges: list[Range]) -> float:
         newest = self._intake.next_number
-        ends = [(newest if unheard.end is None else unheard.end, unheard.start) for unheard in ranges]
-        return sum(max(0, end - start) for end, start in ends) * FRAME_MS / 1000
+        spans = [(each.start, newest if each.end is None else each.end) for each in ranges]
+        frames = sum(max(0, end - start) for start, end in spans)
+        for hole in self._soundless:
+            frames -= sum(
+                max(0, min(end, hole.to_number) - max(start, hole.from_number)) for start, end in spans
+            )
+        return max(0, frames) * FRAME_MS / 1000
 
     def _state(self, next_number: int | None = None) -> dict[str, Any]:
         intake = self._intake.to_state()

@@ -228,3 +228,12 @@ def test_an_unknown_field_in_what_is_stored_changes_nothing(room: Room) -> None:
     room.restart()
     assert room.live.start == FIRST + 8
     assert journal.resets == 0
+
+
+def test_time_between_two_runs_is_no_sound_that_is_left(room: Room) -> None:
+    """A recording of 9 s that is broken off once and begun anew has no 212 s of sound left."""
+    room.sound("..")
+    before_s = room.minutes.unheard_s
+    room.number += 4000
+    room.sound("..")
+    assert room.minutes.unheard_s == pytest.approx(2 * before_s, abs=0.2)
