@@ -74,7 +74,6 @@ class Webhook(Sink):
 
     def check(self) -> str:
         keys = keys_of(self._found_secret())
-        self._make_client().close()
         return f"to {origin_of(self.url)}, {'signed' if keys else 'not signed'}"
 
     def open(self) -> None:

@@ -288,3 +288,18 @@ def test_a_folder_that_all_may_write_to_is_a_warning(runtime_dir: Path, no_key: 
     (line,) = [line for line in done.stdout.splitlines() if f" {key} " in line and str(folder) in line]
     assert line.startswith("!")
     assert line.endswith(f"every user of this machine can put files there; run: chmod o-w {folder}")
+
+
+@needs_root
+def test_a_file_that_root_left_is_named_with_the_line_that_mends_it(runtime_dir: Path) -> None:
+    """A run by hand as root leaves what the service's user cannot open."""
+    folder = runtime_dir / "state"
+    (folder / "audio").mkdir(parents=True)
+    (folder / "lost+found").mkdir()
+    for place in (folder, folder / "audio"):
+        os.chown(place, NOBODY, -1)
+    claims.refuse_foreign_files("state_dir", folder)
+    (folder / "audio/1.seg").touch()
+    cure = rf"1\.seg cannot be used, as root made it; run: sudo chown -R nobody: {folder}"
+    with pytest.raises(ConfigError, match=cure):
+        claims.refuse_foreign_files("state_dir", folder)

@@ -2,10 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -198,7 +198,7 @@ def test_a_recording_that_is_not_there_is_wrong_usage(config, command):
     """It was typed wrongly; nothing is wrong with the configuration."""
     ended = minuted(command, "--config", config, "--input", "missing.wav")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"minuted: the recording {Path('missing.wav').absolute()} does not exist\n"
+    assert re.fullmatch(r"minuted: the recording \S*missing\.wav does not exist\n", ended.stderr)
 
 
 @pytest.mark.parametrize("options", [[], ["--test"]])

@@ -158,6 +158,8 @@ def test_every_variable_of_the_environment_is_in_the_readme() -> None:
         "MINUTED_ACCEPTED",
         "MINUTED_CRASH_AT",
         "MINUTED_BOOT_ID",
+        "MINUTED_CHECK_UNIT",
+        "MINUTED_CHECK_PART",
     }
     found = {
         name

@@ -195,7 +195,16 @@ NAMED: dict[str, tuple[int | None, str]] = {
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert {words[0] for words in WORDS.values()} == set(_COMMANDS)
+    # What `init` writes it does not read before; without --config, root's would be the machine's own.
+    assert {words[0] for words in WORDS.values()} == set(_COMMANDS) - {"init"}
+
+
+def test_a_first_configuration_is_written_as_the_folder_s_owner(folder: Folder) -> None:
+    folder.close()
+    done = folder.minuted("init", "--yes", "--force", "--config", "minuted.toml")
+    folder.judge()
+    assert (folder.path / "minuted.toml").read_text().startswith("# Written by"), done.stderr
+    assert done.returncode == 78, "root takes no configuration of another user's there"
 
 
 @pytest.mark.parametrize("name", WORDS)

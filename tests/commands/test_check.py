@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sqlite3
 import time
 import wave
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from minuted.config import (
     StreamingSession,
 )
 from minuted.control import ControlServer
+from minuted.journal.turns import TurnJournal
 from simulator import Fault, Service
 
 
@@ -368,3 +371,39 @@ def test_a_stranger_s_lock_that_nobody_would_open_is_left_out(settings, runtime_
         lock.symlink_to(runtime_dir / "elsewhere")
         assert not found(settings)["sockets"].ok, name
         lock.unlink()
+
+
+def test_another_version_s_journal_is_told_before_it_is_put_aside(settings):
+    settings.state_dir.mkdir()
+    assert found(settings)["journal"].text == "none yet"
+    with closing(TurnJournal(settings.state_dir / "turns.db")):
+        pass
+    assert found(settings)["journal"].ok
+    with closing(sqlite3.connect(settings.state_dir / "turns.db")) as database:
+        database.execute("ALTER TABLE records ADD COLUMN new TEXT")
+    finding = found(settings)["journal"]
+    assert not finding.ok
+    assert "is another version's (records has seq, at_ms, record, new)" in finding.text
+    (settings.state_dir / "turns.db").write_text("no database, and longer than a header of one would be" * 9)
+    assert "copied into a new one" in found(settings)["journal"].text
+
+
+def test_what_lies_at_a_relative_path_s_old_place_is_told(settings, runtime_dir, monkeypatch):
+    """Older versions began at the working folder of each command."""
+    room = runtime_dir / "room"
+    room.mkdir()
+    (room / "minuted.toml").write_text('state_dir = "kept"\n[sinks.file_log]\npath = "turns.jsonl"\n')
+    monkeypatch.chdir(runtime_dir)
+    wants = replaced(settings, path=room / "minuted.toml")
+    assert "paths" not in found(wants)
+    (runtime_dir / "turns.jsonl").touch()
+    finding = found(wants)["paths"]
+    assert (finding.ok, finding.warns) == (True, True)
+    assert finding.text.endswith(f"{runtime_dir}/turns.jsonl is not {room}/turns.jsonl, where it is kept now")
+
+
+def test_a_key_that_cannot_be_used_hides_nothing_else(settings, monkeypatch):
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "two words")
+    findings = found(replaced(settings, engine=Engine()))
+    assert findings["service"].text.startswith("ASSEMBLYAI_API_KEY: the key is more than one word")
+    assert {"disk", "source", "sinks", "network"} <= findings.keys()

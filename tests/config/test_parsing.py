@@ -128,7 +128,7 @@ WRONG = [
         "[publish]\nturns = 'ipc:///run/minuted/frames.sock'",
         "publish.turns: .*/frames.sock is another socket's; choose another name",
     ),
-    ("runtime_dir = '$HERE/run'", 'runtime_dir cannot be "\\$HERE/run": \\$HERE is not replaced by .*'),
+    ("runtime_dir = '$HERE/run'", 'runtime_dir cannot be "$HERE/run": $HERE is not replaced by .*'),
     ("sinks = 1", "sinks is a table, not 1"),
     ("[sinks]\nwebhook = 1", "sinks.webhook is a table, not 1"),
     ("[sinks.webhook]\nuse = 1", "sinks.webhook.use is a string, not 1"),

@@ -100,7 +100,7 @@ def run_functions(folder: Path, *lines: str) -> subprocess.CompletedProcess[str]
     names = re.findall(r"^readonly (\w+)=(/.*)$", text, re.MULTILINE)
     variables = [f"{name}={folder}{value}" for name, value in names]
     script = "\n".join(
-        ["set -eu", "purge=no UNITS=", *variables, *functions, "is_booted() { false; }", *lines]
+        ["set -eu", "purge=no UNITS= SHARED=", *variables, *functions, "is_booted() { false; }", *lines]
     )
     return subprocess.run(["dash", "-c", script], capture_output=True, text=True, check=False)
 

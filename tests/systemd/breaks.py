@@ -56,7 +56,7 @@ TLS: Final = '[token_server]\ncertificate = "broken.pem"\nprivate_key = "broken.
 BREAKS: Final = (
     Break(
         "a file of root's in state_dir",
-        r"✗ state_dir .*/var/lib/minuted/audio/broken\.seg belongs to root, and minuted cannot use it; run: "
+        r"✗ state_dir .*/var/lib/minuted/audio/broken\.seg cannot be used, as root made it; run: sudo "
         r"chown -R minuted: /var/lib/minuted",
         "install -d -o minuted /var/lib/minuted/audio; touch /var/lib/minuted/audio/broken.seg; chmod 600 "
         "/var/lib/minuted/audio/broken.seg",
