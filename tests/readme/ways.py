@@ -175,6 +175,12 @@ def first_configuration(machine: Machine, text: str) -> None:
     machine.write("/home/me/minuted.toml", text)
 
 
+def init(machine: Machine, line: str) -> None:
+    """Without its questions: tests/commands/test_init.py answers them."""
+    shown = machine.run(f"{line} --yes --sink file_log=/home/me/minuted/turns.jsonl", status=None)
+    assert "Wrote /home/me/minuted.toml" in shown, shown
+
+
 def run_and_watch(machine: Machine, line: str) -> None:
     with machine.running(line) as run:
         until(lambda: is_live(machine, "me"), "a live session")
@@ -187,7 +193,8 @@ def run_and_watch(machine: Machine, line: str) -> None:
 def run_a_recording(machine: Machine, line: str) -> None:
     home = machine.place("/home/me")
     speech(home, "talk.wav", 4.0)
-    machine.run(line)
+    shown = machine.run(line)
+    assert re.search("(?i)best of times|talk.txt", shown), shown
     assert re.search("(?i)best of times", machine.read("/home/me/minuted/turns.jsonl"))
 
 
@@ -469,15 +476,16 @@ WAYS: Final[Mapping[tuple[str, str], Way]] = {
     ("sh", "python3 -m venv ~/.local/lib/minuted"): Way(timeout_s=INSTALL_S_MAX),
     ("sh", "~/.local/lib/minuted/bin/pip install '.[local]'"): Way(timeout_s=INSTALL_S_MAX),
     ("sh", "export PATH=~/.local/lib/minuted/bin:$PATH"): Way(act=export_path),
+    ("sh", "minuted init"): Way(act=init),
     ("toml", "# minuted.toml\nroom ="): Way(act=first_configuration, short=True),
     ("sh", "minuted check"): Way(shows="✓ configuration", status=None, short=True),
     ("sh", "minuted run --watch"): Way(act=run_and_watch),
-    ("sh", "minuted run --input talk.wav"): Way(act=run_a_recording, short=True),
+    ("sh", "minuted run --watch --input talk.wav"): Way(act=run_a_recording),
     ("sh", "minuted run --input talks/ interview.mp3 --pace fast"): Way(act=run_recordings),
     ("sh", "minuted run --input talks/ --write srt,md --output-dir texts/"): Way(
         shows="2 of 2 recordings done"
     ),
-    ("sh", "minuted run --input talk.wav --write txt"): Way(shows="talk.txt"),
+    ("sh", "minuted run --input talk.wav --write txt"): Way(act=run_a_recording, short=True),
     ("sh", "minuted export --list"): Way(act=find_a_meeting, short=True),
     ("sh", "minuted export"): Way(shows="(?i)best of times", short=True),
     ("sh", "minuted export --meeting 9cbf --format srt --output board.srt"): Way(
@@ -528,7 +536,7 @@ WAYS: Final[Mapping[tuple[str, str], Way]] = {
     ("sh", "minuted keys new signage --output signage.json"): Way(act=publish),
     ("sh", "minuted keys revoke signage"): Way(act=revoke),
     ("sh", "pip install 'minuted[token-server]'"): Way(timeout_s=INSTALL_S_MAX),
-    ("sh", "minuted token-server clients new boardroom > boardroom.secret"): Way(act=new_client),
+    ("sh", "minuted token-server clients new boardroom --output boardroom.secret"): Way(act=new_client),
     ("sh", "minuted token-server"): Way(act=serve_tokens),
     ("toml", "[token_server]"): Way(act=configure),
     ("toml", "token_url ="): Way(act=ask_for_tokens),
