@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 WAIT_S = 60
+AGAIN_S = 5
 
 
 def shown(command: Sequence[object], env: Mapping[str, str] | None = None) -> str:
@@ -65,10 +66,16 @@ class Conversation:
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
-    def end(self) -> int:
-        """Return the exit status, once all that is written was read."""
-        while self._read(WAIT_S):
-            pass
+    def end(self, again: str = "") -> int:
+        """Return the exit status, once all that is written was read; `again` is typed where nothing comes.
+
+        A Ctrl-C between a prompt and the wait for its answer is seen by Python with the next key only.
+        """
+        while True:
+            if again and not select.select([self._ours], [], [], AGAIN_S)[0]:
+                self.type(again)
+            elif not self._read(WAIT_S):
+                break
         return self._process.wait(WAIT_S)
 
     def close(self) -> None:
