@@ -311,7 +311,7 @@ def publish(machine: Machine, line: str) -> None:
     machine.run(line, "root")
     machine.configure(f'[publish]\nturns = "{address}"\n')
     restart(machine)
-    told = json.loads(machine.read("/root/signage.json"))
+    told = json.loads(machine.read(f"{machine.folders['root']}/signage.json"))
     host = machine.run("hostname", "root").strip()
     told = {name: value.replace(host, "127.0.0.1") for name, value in told.items()}
     with machine.notes["elsewhere"]("deploy/subscribers/network.py", told) as subscriber:

@@ -116,7 +116,7 @@ class Recording:
             raise DamagedError(f"{self._path}: breaks off after {brief(heard_s)}: {grown}")
 
     def _told(self, faults: "list[_Fault]", heard_s: float) -> str:
-        """Say what is wrong with what was heard."""
+        """Return what is wrong with what was heard."""
         length_s = max(heard_s, self.duration_s)
         of = "" if self.is_guess or brief(length_s) == brief(heard_s) else f" of {brief(length_s)}"
         why = "; ".join(dict.fromkeys(fault.reason for fault in faults if fault.reason))

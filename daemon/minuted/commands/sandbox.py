@@ -175,7 +175,7 @@ def _told(name: str, out: Path) -> Iterator[Finding]:
 
 
 def _outcome(name: str, unit: Unit, *, said: bool) -> Iterator[Finding]:
-    """Say what kept the look from its end, if anything did."""
+    """Yield what kept the check from its end, where anything did."""
     shown = _shown(name, "Result,ExecMainCode,ExecMainStatus")
     status, result = shown.get("ExecMainStatus", ""), shown.get("Result", "")
     if result == "success" or (result == "exit-code" and status == "78" and said):

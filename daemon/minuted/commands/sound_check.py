@@ -139,7 +139,7 @@ class Recorder(threading.Thread):
         self._until_s = time.monotonic() + OPEN_S_MAX
 
     def show(self) -> None:
-        """Hear it to the end, with a live meter in a terminal."""
+        """Record to the end, with a live meter in a terminal."""
         console = styles.console()
         self.start()
         with Live(console=console, auto_refresh=False, transient=True) as live:

@@ -279,7 +279,7 @@ class Runner:
                 self._cursor.forget_cut_off()
 
     def _note_cut_off(self, call: Call) -> None:
-        """Tell of a call that took too long, on the deadline's thread; the process ends after that."""
+        """Note a call that took too long, on the deadline's thread; the process ends after that."""
         reason = f"{call.what} took longer than {call.timeout_s:g} s"
         notify.status(f"{reason}; it is tried again")
         log.error("call_cut_off", sink=self._sink.name, call=call.what, timeout_s=call.timeout_s)

@@ -193,7 +193,7 @@ class Subscription:
             self._unanswered_s = now_s
 
     def _tell_silence(self, now_s: float) -> None:
-        """Tell of a silence that has become long, and of its end."""
+        """Report a silence that has become long, and its end."""
         turns = now_s - self._heard_s >= SILENT_S
         replay = self._unanswered_s is not None and now_s - self._unanswered_s >= SILENT_S
         if (turns or replay) == self._silence_told:
