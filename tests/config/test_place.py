@@ -93,13 +93,13 @@ path = "turns.jsonl"
 
 
 def test_a_relative_path_begins_at_the_file_that_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever runs a command, and where: all of them mean one place."""
-    room = tmp_path / "room"
+    room = runtime_dir / "room"
     room.mkdir()
     (room / "minuted.toml").write_text(RELATIVE)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(runtime_dir)
     for path in (room / "minuted.toml", Path("room/minuted.toml")):
         settings = load(path)
         assert (settings.state_dir, settings.runtime_dir) == (room / "state", room / "run")

@@ -167,7 +167,7 @@ BREAKS: Final = (
     ),
     Break(
         "a sink whose package is missing",
-        r"✗ sink needy .*failed to load: needs the module 'no_such_package': .*pip install no_such_package",
+        r"✗ sink needy .*failed to load: needs the module 'no_such_package'; .*pip install .*no_such_package",
         "echo 'import no_such_package' > /usr/local/lib/minuted/sinks/needy.py",
         "[sinks.needy]\n",
         mend="rm -f /usr/local/lib/minuted/sinks/needy.py",

@@ -39,9 +39,11 @@ def test_what_each_command_does_for_everybody_up_and_down(room: Room) -> None:
     room.start()
     room.box.wait_until(room.are_ready)
     assert room.hears(SHORT)
-    assert wrong(ask_all(room, "up"), "up") == []
+    found = wrong(ask_all(room, "up"), "up")
+    assert found == [], "\n".join(found)
     room.systemctl("stop", "minuted")
-    assert wrong(ask_all(room, "down"), "down") == []
+    found = wrong(ask_all(room, "down"), "down")
+    assert found == [], "\n".join(found)
 
 
 def test_a_reload_of_a_bad_file_fails_with_its_reason_and_the_room_can_still_be_paused(room: Room) -> None:

@@ -50,7 +50,7 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
     "k": Outcome(78, "AssemblyAI key"),
     "p": Outcome(78, "engine.url: port 9310 of 127.0.0.1 is in use"),
     "z": Outcome(78, "there is no [sinks.nosuch] in the configuration"),
-    "U": Outcome(2, "--input: /srv/none.wav is not there"),
+    "U": Outcome(2, "the recording /srv/none.wav does not exist"),
     "b": Outcome(78, f"{SETTINGS}: unknown key 'capture_'"),
     "r": Outcome(1, f"refused: {SETTINGS}: unknown key 'capture_'"),
     "R": Outcome(1, "each stage runs by itself here"),
@@ -71,8 +71,8 @@ class Row(NamedTuple):
 
 
 LOOKS: Final = (
-    # Commands that change nothing. What `check` finds is tested elsewhere.
-    Row("check", "...", "...", "...", "...", "bbb"),
+    # Commands that change nothing. What `check` finds of a service that is down is tested elsewhere.
+    Row("check", "ooo", "...", "...", "...", "bbb"),
     Row("devices", "ooo", "ooo", "ooo", "ooo", "ooo"),
     Row("sinks", "ooo", "ooo", "ooo", "ooo"),
     Row("status", "ooo", "ddd", "ooo", "hhh"),
@@ -115,7 +115,7 @@ ACTS: Final = (
     Row("token-server", "kkk", "kkk", "kkk", "kkk"),
     Row("run", "vuv", "vvv", "vuv", "vuv"),
     Row("run --watch", "vuv", "vvv", "vuv", "vuv"),
-    Row("run --input /srv/talk.wav", "vuv", "vvv", "vuv", "vuv"),
+    Row("run --input /srv/talk.wav", "kkk", "vvv", "kkk", "kkk"),
     Row("run --input /srv/none.wav", "UUU", "UUU", "UUU", "UUU"),
     Row("capture", "vuv", "vvv", "vuv", "vuv"),
     Row("transcription", "vuv", "vvv", "vuv", "vuv"),

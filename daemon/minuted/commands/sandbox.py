@@ -31,7 +31,9 @@ LOOK_S_MAX: Final = 180
 POLL_S: Final = 0.05
 PART_NAME: Final = "MINUTED_CHECK_PART"
 """The environment's name for the stage whose sandbox this is; unset: the whole of minuted."""
-_SHOWN: Final = "LoadState,ActiveState,UnitFileState,User,NeedDaemonReload,ExecStart,Environment,Wants"
+_SHOWN: Final = (
+    "LoadState,ActiveState,UnitFileState,User,NeedDaemonReload,ExecStart,Environment,Wants,RuntimeDirectory"
+)
 _PASSED_ON: Final = ("PYTHONPATH", "LD_LIBRARY_PATH")
 """How this program itself was found."""
 _LEFT_OUT: Final = re.compile(
@@ -97,6 +99,8 @@ def findings(unit: Unit, config: Path, words: list[str]) -> Iterator[Finding]:
     name = f"minuted-check-{os.getpid()}.service"
     file = UNITS / name
     folder = Path(tempfile.mkdtemp(prefix="minuted-check-", dir="/run"))
+    runtime = [Path("/run", each) for each in unit.shown.get("RuntimeDirectory", "").split()]
+    made = [each for each in runtime if not each.exists()]
     try:
         out = folder / "out"
         text = unit_text(_cat(unit.name), [*command, *words], out, _environment(unit))
@@ -112,6 +116,9 @@ def findings(unit: Unit, config: Path, words: list[str]) -> Iterator[Finding]:
         file.unlink(missing_ok=True)
         _systemctl("reset-failed", name)
         shutil.rmtree(folder, ignore_errors=True)
+        for each in made:
+            with suppress(OSError):  # a service that has begun meanwhile has filled it
+                each.rmdir()
 
 
 def unit_text(service: str, command: list[str], out: Path, environment: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ METHODS: Final[Mapping[str, str]] = {
     "partial": "self, turn",
     "gap": "self, gap",
     "close": "self",
+    "check": "self",
 }
 """The methods that are called, with their arguments."""
 
