@@ -259,7 +259,7 @@ def style_of(text: str, language: str | None) -> Style:
 def cut(
     pieces: Sequence[str], times: Sequence[tuple[int, int]], lead: int, style: Style = OTHER
 ) -> list[tuple[int, int]]:
-    """Say from which to which piece each cue goes: the cheapest way through the turn.
+    """Return from which to which piece each cue goes: the cheapest way through the turn.
 
     The first `lead` pieces are a label, which stays with the piece after it.
     """
@@ -323,7 +323,7 @@ class Breaks:
             for piece, until in zip(pieces, self._until[1:], strict=True)
         ]
         """The same without that blank."""
-        self._is_stop = [bool(SENTENCE_END.search(piece) or CLAUSE_END.search(piece)) for piece in pieces]
+        self._stop_costs = [_stop_cost(piece) for piece in pieces]
         self._is_number = [piece.strip().isdecimal() for piece in pieces]
 
     def length(self, begin: int, end: int) -> int:
@@ -342,11 +342,18 @@ class Breaks:
             if first > self._columns:
                 break
             cost = abs(first - second) / 10 + (first > second) / 2
-            cost += not self._is_stop[at - 1]
+            cost += self._stop_costs[at - 1]
             # pysubs2 takes a number alone in the last line for the next cue's.
             cost += 1000 * (at == end - 1 and self._is_number[at])
             best = min(best, (cost, at))
         return best
+
+
+def _stop_cost(piece: str) -> float:
+    """Return how bad a line's end is behind a piece: a sentence's end outweighs much of an imbalance."""
+    if SENTENCE_END.search(piece):
+        return 0.0
+    return 1.0 if CLAUSE_END.search(piece) else 2.5
 
 
 def _sums(numbers: Iterable[int]) -> list[int]:
@@ -357,7 +364,9 @@ def _sums(numbers: Iterable[int]) -> list[int]:
 def lines_of(cue: Cue, label: str, form: str) -> str:
     """Return a cue's lines, each as it must stand in the file to be shown as it is written."""
     right_to_left = cue.right_to_left or directions.is_right_to_left(cue.text)
-    if label:
+    if label and style_of(cue.text, None) in (STYLES["zh"], STYLES["ja"]):
+        label = f"{label[:-1]}："  # noqa: RUF001  # it has its blank within
+    elif label:
         label += f"{directions.label_end(label, right_to_left=right_to_left)} "
     lines = layout(f"{label}{cue.text}")
     if right_to_left or directions.may_turn(label + cue.text):

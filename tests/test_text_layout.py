@@ -95,3 +95,12 @@ def test_a_hundred_thousand_letters_without_a_blank_are_cut_like_a_thousand(lett
     )
     assert "".join(pieces(letter * 100_000, 42)) == letter * 100_000
     assert max(longest) <= 1000
+
+
+def test_japanese_keeps_polite_words_together():
+    """ICU ends a phrase behind an honorific, and before the verb that makes it polite."""
+    text = "来週の会議でもう一度ご相談させていただけますか？お集まりいただきました。"
+    cut = pieces(text, 32, 2)
+    assert "".join(cut) == text
+    assert not [piece for piece in cut if piece.endswith(("ご", "お")) or piece.startswith("いただ")]
+    assert [piece for piece in cut if piece.startswith("ご相談")]

@@ -34,6 +34,12 @@ _UNSPACED: Final = re.compile(
 """Signs beside which a word of another piece may stand without a blank."""
 
 
+_HONORIFIC: Final = re.compile(r"(?<=[おご御])(?=[\u4e00-\u9fff])")
+"""Behind it ICU's phrases end, though it belongs to the word that follows."""
+_POLITE: Final = re.compile(r"(?<=[\u3041-\u309f\u4e00-\u9fff])(?=いただ|くださ|ござい)")
+"""Before a verb that says politely what stands before it no line ends."""
+
+
 def one_line(text: str) -> str:
     """Return a text with each run of blanks and line ends as one blank, and none at its ends."""
     return _BLANKS.sub(" ", text).strip(_ENDS_LINE)
@@ -102,6 +108,12 @@ def _breaks(text: str) -> tuple[str, ...]:
     for part in parts:
         end += len(part)
         is_place = text[end - 1] in _ENDS_LINE or _is_unspaced(text[end - 1 : end + 1])
+        if is_place and _HONORIFIC.match(text, end):
+            if end - 1 > begin:
+                found.append(text[begin : end - 1])
+                begin = end - 1
+            continue
+        is_place = is_place and _POLITE.match(text, end) is None
         if end == len(text) or (is_place and (allowed is None or end in allowed)):
             found.append(text[begin:end])
             begin = end

@@ -29,17 +29,17 @@ MARKS = {
 SHOWN = {
     # Each cue: from, to, and its lines.
     "zh": """\
-1000 5750 李明: 各位早上好， / 今天我们讨论明年的预算，
-5800 12350 首先请财务部的同事介绍 / 一下情况。大家有没有问题？
+1000 5750 李明：各位早上好， / 今天我们讨论明年的预算，
+5800 12350 首先请财务部的同事介绍一下情况。 / 大家有没有问题？
 12400 19400 如果没有的话，我们就开始 / “第一项”（2027年计划）吧！
-20300 24100 王芳: 好的， / 我用 API 导出了三张表。
+20300 24100 王芳：好的， / 我用 API 导出了三张表。
 """,
     "ja": """\
-1000 2450 田中: 本日はお集まり / いただきありがとうございます。
+1000 2450 田中：本日はお集まりいただき / ありがとうございます。
 2500 4250 次に優先順位について / 「話し合い」ましょう。
 4300 5150 ショッピングセンターの件は、
-5200 8217 来週の会議でもう一度ご / 相談させていただけますか？
-8300 10300 鈴木: はい、了解です。
+5200 8217 来週の会議でもう一度 / ご相談させていただけますか？
+8300 10300 鈴木：はい、了解です。
 """,
     "ko": """\
 1000 2450 김민수: 안녕하세요 여러분. / 오늘 회의를 시작하겠습니다.
@@ -125,7 +125,8 @@ def test_cues_cover_their_words_and_no_line_is_too_wide(name):
         assert all(text_layout.width(bare(line)) <= columns for line in cue.text.splitlines())
     said = "".join("".join(record.text.split()) for record in records)
     shown = "".join("".join(bare(cue.text).split()) for cue in cues)
-    for label in dict.fromkeys(f"{record.speaker}:" for record in records):
+    colon = "：" if name in ("zh", "ja") else ":"
+    for label in dict.fromkeys(f"{record.speaker}{colon}" for record in records):
         shown = shown.replace("".join(label.split()), "", 1)
     assert shown == said
 

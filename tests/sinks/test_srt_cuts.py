@@ -39,7 +39,8 @@ def plain_break(words):
         first, second = len(" ".join(words[:count])), len(" ".join(words[count:]))
         if max(first, second) <= srt.LINE_COLUMNS_MAX:
             cost = abs(first - second) / 10 + (first > second) / 2
-            cost += not words[count - 1].endswith((".", "?", "!", "…", ",", ";", ":"))
+            if not srt.SENTENCE_END.search(words[count - 1]):
+                cost += 1 if words[count - 1].endswith((",", ";", ":")) else 2.5
             cost += 1000 * (count == len(words) - 1 and words[-1].isdecimal())
             best = min(best, (cost, count))
     return best
