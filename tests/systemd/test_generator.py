@@ -40,6 +40,12 @@ CORE = {"minuted-capture", "minuted-transcription"}
         (None, "", CORE | {"minuted-engine"}),
         ("\ufeff", "", CORE | {"minuted-engine"}),
         ("[engine\nnot TOML", "", CORE | {"minuted-engine"}),
+        ("x = " + "[" * 100_000, "", CORE | {"minuted-engine"}),
+        (
+            f'{CLOUD}[[capture.sources]]\nname = "a"\n[[capture.sources]]\nname = "a"\n',
+            "",
+            {"minuted-capture@a", "minuted-transcription"},
+        ),
         ("capture = 1\nengine = []\nsinks = 'x'\n", "", CORE | {"minuted-engine"}),
         ("", "etc/credstore/assemblyai.key", CORE),
         ("", "etc/credstore.encrypted/assemblyai.key", CORE),
