@@ -1,5 +1,6 @@
 """A recording in the microphone's place: read in small blocks, played in real time or faster."""
 
+import ctypes
 import math
 import os
 import threading
@@ -306,6 +307,17 @@ class Player:
         yield from framer.finish()
 
 
+_COUNT: Final = ctypes.c_int64
+_CALLBACKS: Final[dict[str, Any]] = {
+    "get_filelen": ctypes.CFUNCTYPE(_COUNT, ctypes.c_void_p),
+    "seek": ctypes.CFUNCTYPE(_COUNT, _COUNT, ctypes.c_int, ctypes.c_void_p),
+    "read": ctypes.CFUNCTYPE(_COUNT, ctypes.c_void_p, _COUNT, ctypes.c_void_p),
+    "write": ctypes.CFUNCTYPE(_COUNT, ctypes.c_void_p, _COUNT, ctypes.c_void_p),
+    "tell": ctypes.CFUNCTYPE(_COUNT, ctypes.c_void_p),
+}
+"""Libsndfile's SF_VIRTUAL_IO. Source: sndfile.h."""
+
+
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
     """A part of a sound file read from front to back, by libsndfile."""
 
@@ -318,6 +330,35 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no ty
         length_s = self.frames / self.samplerate
         self.length_s = None if part.is_endless or length_s > LENGTH_S_MAX else length_s
         self.is_guess = self.length_s is None
+
+    def _init_virtual_io(self, view: View) -> Any:
+        """Return the functions that libsndfile reads by.
+
+        soundfile's own take memory that is written and run, which MemoryDenyWriteExecute= of the units
+        forbids; those of ctypes do not (libffi 3.4).
+        """
+
+        def read(to: int, count: int, _: Any) -> int:
+            data = view.read(count)
+            ctypes.memmove(to, data, len(data))
+            return len(data)
+
+        functions = {
+            "get_filelen": lambda _: view.length(),
+            "seek": lambda offset, whence, _: view.seek(offset, whence),
+            "read": read,
+            "write": lambda *_: 0,
+            "tell": lambda _: view.tell(),
+        }
+        # They have to live as long as the file.
+        self._virtual_io = {name: _CALLBACKS[name](function) for name, function in functions.items()}
+        ffi = soundfile._ffi  # noqa: SLF001  # there is no other way to have a pointer of its type
+        addresses = {
+            name: ctypes.cast(callback, ctypes.c_void_p).value for name, callback in self._virtual_io.items()
+        }
+        return ffi.new(
+            "SF_VIRTUAL_IO*", {name: ffi.cast(f"sf_vio_{name}", at) for name, at in addresses.items()}
+        )
 
     def seekable(self) -> bool:
         # soundfile seeks after each read where it can, which makes MP3 decoders stumble.

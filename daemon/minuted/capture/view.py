@@ -80,9 +80,12 @@ class View(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
+    def length(self) -> int:
+        """Return how long it is said to be, in bytes."""
+        return ENDLESS_BYTES if self._part.is_endless else self._size
+
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        end = ENDLESS_BYTES if self._part.is_endless else self._size
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: end}[whence]
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.length()}[whence]
         self._at = max(0, base + offset)
         return self._at
 
