@@ -70,7 +70,7 @@ def test_installed_upgraded_and_removed(bare_machine: Room) -> None:
 
     # A sink of one's own, and the package that it imports.
     sinks = room.box.root / "usr/local/lib/minuted/sinks"
-    sinks.mkdir(parents=True)
+    sinks.mkdir(parents=True, exist_ok=True)
     (sinks / "needy.py").write_text(f"import minuted_test_wheel\n{TEXT_LOG}", encoding="utf-8")
     (room.box.root / "srv/needy.toml").write_text(f"{CONFIG}[sinks.needy]\n", encoding="utf-8")
     needy = [*setpriv("minuted"), "minuted", "sinks", "needy", "--config", "/srv/needy.toml"]

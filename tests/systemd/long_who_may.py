@@ -33,7 +33,8 @@ def test_while_it_starts(room: Room) -> None:
         room.systemctl("start", "--no-block", "minuted")
         room.box.wait_until(lambda: "starting transcription" in room.property("StatusText"))
         room.box.wait_until(lambda: room.stages().get("delivery/file_log", {}).get("state") == "delivering")
-        assert wrong(ask_all(room, "starting"), "starting") == []
+        found = wrong(ask_all(room, "starting"), "starting")
+        assert found == [], "\n".join(found)
     finally:
         room.systemctl("kill", "--signal=KILL", "holder")
 
@@ -43,7 +44,8 @@ def test_while_it_hangs(room: Room) -> None:
     room.start()
     room.box.wait_until(room.are_ready)
     room.systemctl("kill", "--signal=STOP", "minuted")
-    assert wrong(ask_all(room, "hung"), "hung") == []
+    found = wrong(ask_all(room, "hung"), "hung")
+    assert found == [], "\n".join(found)
 
 
 def test_after_it_has_failed(room: Room) -> None:
@@ -51,7 +53,8 @@ def test_after_it_has_failed(room: Room) -> None:
     room.configure(CONFIG + BAD)
     room.systemctl("start", "minuted", check=False)
     assert room.property("ActiveState") == "failed"
-    assert wrong(ask_all(room, "failed"), "failed") == []
+    found = wrong(ask_all(room, "failed"), "failed")
+    assert found == [], "\n".join(found)
 
 
 def test_where_each_stage_is_a_service_of_its_own(room: Room) -> None:
@@ -60,7 +63,8 @@ def test_where_each_stage_is_a_service_of_its_own(room: Room) -> None:
         room.start("minuted.target")
         room.box.wait_until(room.are_ready)
         assert room.hears(SHORT)
-        assert wrong(ask_all(room, "split"), "split") == []
+        found = wrong(ask_all(room, "split"), "split")
+        assert found == [], "\n".join(found)
         before = {row["pid"] for row in room.stages().values()}
         # What `minuted reload` says there.
         room.systemctl("restart", "minuted.target")

@@ -45,7 +45,7 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
     "n": Outcome(1, "does not answer now (boardroom: starting"),
     "N": Outcome(None, "minuted is starting (boardroom: starting"),
     "h": Outcome(1, "minuted does not answer, though it runs (runtime_dir /run/minuted): `"),
-    "v": Outcome(78, "systemctl start minuted` runs it"),
+    "v": Outcome(78, "` runs it"),
     "u": Outcome(78, "is already in use by another minuted (process"),
     "k": Outcome(78, "AssemblyAI key"),
     "p": Outcome(78, "engine.url: port 9310 of 127.0.0.1 is in use"),

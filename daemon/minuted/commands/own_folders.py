@@ -43,7 +43,8 @@ def beside_others(settings: Settings) -> Iterator[Path | None]:
 
 def is_taken(settings: Settings) -> bool:
     """Return whether a minuted runs in these folders, whoever's it is."""
-    if is_served(settings.control_endpoint("supervisor")):
+    # Of the stages apart there is no supervisor.
+    if any(is_served(f"ipc://{socket}") for socket in settings.runtime_dir.glob("control-*.sock")):
         return True
     if any(guard.other_owner(folder) for folder in (settings.state_dir, settings.runtime_dir)):
         # Nobody can tell whose locks they are; and what stands there is not to be changed.
