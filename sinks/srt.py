@@ -370,7 +370,7 @@ def lines_of(cue: Cue, label: str, form: str) -> str:
         label += f"{directions.label_end(label, right_to_left=right_to_left)} "
     lines = layout(f"{label}{cue.text}")
     if right_to_left or directions.may_turn(label + cue.text):
-        show = directions.marked if form == "vtt" else directions.embedded
+        show = directions.embedded
         lines = [show(line, right_to_left=right_to_left) for line in lines]
     if form == "vtt":
         lines = [html.escape(line, quote=False) for line in lines]

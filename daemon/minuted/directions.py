@@ -21,6 +21,10 @@ _RIGHT_TO_LEFT: Final = re.compile(
     r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
 _RIGHT: Final = ("R", "AL")
+_QUOTED: Final = re.compile(
+    r"""(?<!\w)[“"«„][^“”"«»„\u0590-\u08ff]*[A-Za-z][^“”"«»„\u0590-\u08ff]*[”"»](?!\w)"""
+)
+"""A quotation in Latin letters: quotes are no brackets, and each stands where its own side is written."""
 LANGUAGES: Final = frozenset(("ar", "ckb", "dv", "fa", "he", "iw", "ks", "ps", "sd", "syr", "ug", "ur", "yi"))
 """Those written from right to left, where they are written in such letters."""
 
@@ -52,7 +56,9 @@ def isolated(text: str, language: str | None = None) -> str:
     """Return a text that shows as it is written and turns nothing round in the line it stands in."""
     if not may_turn(text):
         return text
-    return f"{_RIGHT_ISOLATE if is_right_to_left(text, language) else _LEFT_ISOLATE}{text}{_END_OF_ISOLATE}"
+    if not is_right_to_left(text, language):
+        return f"{_LEFT_ISOLATE}{text}{_END_OF_ISOLATE}"
+    return f"{_RIGHT_ISOLATE}{_with_quotations(text)}{_END_OF_ISOLATE}"
 
 
 def marked(line: str, *, right_to_left: bool) -> str:
@@ -67,7 +73,12 @@ def embedded(line: str, *, right_to_left: bool) -> str:
     """Return a line for readers that give it the direction of its first letter, or left to right always."""
     if not right_to_left:
         return marked(line, right_to_left=False)
-    return f"{_RIGHT_EMBEDDING}{line}{_END_OF_EMBEDDING}"
+    return f"{_RIGHT_EMBEDDING}{_with_quotations(line)}{_END_OF_EMBEDDING}"
+
+
+def _with_quotations(text: str) -> str:
+    """Return a text from right to left whose quotations in Latin letters keep both of their quotes."""
+    return _QUOTED.sub(rf"{_LEFT_ISOLATE}\g<0>{_END_OF_ISOLATE}", text)
 
 
 def label_end(label: str, *, right_to_left: bool) -> str:

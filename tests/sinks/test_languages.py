@@ -80,7 +80,7 @@ SHOWN = {
 """,
     "mixed": """\
 1000 4800 A: The word שלום means peace, / and 你好 means hello, مرحبا too.
-5300 8200 [RLE]B:[RLM] قال John: “we ship v2.0 today” ثم ضحك.[PDF]
+5300 8200 [RLE]B:[RLM] قال John: [LRI]“we ship v2.0 today”[PDI] ثم ضحك.[PDF]
 8700 12200 C: 我们用 Kubernetes 和 / PostgreSQL，版本是 2.0。
 12700 14400 [LRM]ا:[LRM] 2027 is the year.
 """,
@@ -282,5 +282,7 @@ def test_minutes_show_each_turn_as_it_is_written(name):
             said = record.text
             if directions.may_turn(said):
                 mark = "\u2067" if directions.is_right_to_left(said, record.language) else "\u2066"
-                said = f"{mark}{said}\u2069"
+                # Quotes are no brackets: without marks the second would stand before John.
+                quoted = said.replace("“we ship v2.0 today”", "\u2066“we ship v2.0 today”\u2069")
+                said = f"{mark}{quoted}\u2069"
             assert (txt.escaped(said) if form == "md" else said) in text
