@@ -288,8 +288,10 @@ def test_what_was_synced_is_read_back_once_in_order_whatever_happened() -> None:
     faults: Counter[str] = Counter()
     run_state_machine_as_test(type("Machine", (AudioJournal,), {"faults": faults}), settings=PROFILE)
 
-    kinds = {"flips", "full disks", "kills", "torn writes", "power cuts", "pruned frames"}
-    assert {*kinds, "records lost with the power"} == {kind for kind in faults if faults[kind]}
+    kinds = {"flips", "full disks", "kills", "torn writes", "power cuts", "records lost with the power"}
+    # What hypothesis draws also depends on the modules that it finds loaded: so few runs may prune nothing.
+    seldom = set() if IS_LONG else {"pruned frames"}
+    assert kinds | {"pruned frames"} == {kind for kind in faults if faults[kind]} | seldom
 
 
 class ForgetsNames(FailingFolder):
