@@ -40,9 +40,9 @@ SCAN_GROWTH_BYTES: Final = 4 << 20
 """Growth that points to a connection that is not known yet."""
 UNREAD_BYTES_MAX: Final = 96 << 10
 """More than any request has: a connection on which so much waits floods."""
-UNREAD_S_MAX: Final = 0.25
+UNREAD_S_MAX: Final = 1.0
 """A connection on which something has waited for so long without a break floods."""
-UNREAD_LOOKS_MIN: Final = 10
+UNREAD_LOOKS_MIN: Final = 40
 """Looks within that time: who was away himself has seen nothing."""
 GROWTH_BYTES_MAX: Final = 16 << 20
 """What the process may grow by while something arrives, before who sends the most is cut off."""
